@@ -1,0 +1,87 @@
+"""What a search has measured so far: frozen evaluations in an immutable archive. A front is an archive too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nat_core.encoding import Architecture, Encodings, Objectives, as_encodings
+from nat_core.pareto import non_dominated
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """One architecture, measured once with one version of the weights."""
+
+    architecture: Architecture
+    objectives: tuple[float, ...] | None  # None: could not be measured
+    iteration: int  # that proposed it
+    weights: int  # the version it was measured with: the iteration of the last adaptation
+    violation: float = 0.0  # how far outside the constraints, summed and relative; 0 is feasible
+    predicted: tuple[float, ...] | None = None  # what the surrogates said when it was proposed
+    failure: str = ""  # why it could not be measured
+
+
+@dataclass(frozen=True)
+class Archive:
+    """Evaluations of distinct architectures, in the order they were first proposed."""
+
+    names: tuple[str, ...]  # of the objectives
+    evaluations: tuple[Evaluation, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.evaluations)
+
+    def __iter__(self) -> Iterator[Evaluation]:
+        return iter(self.evaluations)
+
+    @cached_property
+    def architectures(self) -> frozenset[Architecture]:
+        """The architectures in here: what an optimizer must not propose again."""
+        return frozenset(e.architecture for e in self.evaluations)
+
+    @cached_property
+    def X(self) -> Encodings:
+        """The architectures as rows, (n, n_variables)."""
+        n_variables = len(self.evaluations[0].architecture) if self.evaluations else 0
+        return as_encodings((e.architecture for e in self.evaluations), n_variables)
+
+    @cached_property
+    def F(self) -> Objectives:
+        """The objectives as rows, (n, n_objectives); a row of NaN where the measurement failed."""
+        missing = (float("nan"),) * len(self.names)
+        rows = [missing if e.objectives is None else e.objectives for e in self.evaluations]
+        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.names))
+
+    @cached_property
+    def violation(self) -> NDArray[np.float64]:
+        """The constraint violation of every row, (n,)."""
+        return np.array([e.violation for e in self.evaluations], dtype=np.float64)
+
+    @cached_property
+    def measured(self) -> Archive:
+        """Without the failures."""
+        return self.where(np.array([e.objectives is not None for e in self.evaluations], dtype=bool))
+
+    @cached_property
+    def front(self) -> Archive:
+        """The non-dominated feasible evaluations; if none is feasible, those that violate the constraints least."""
+        measured = self.measured
+        if not len(measured):
+            return measured
+        allowed = measured.where(measured.violation <= measured.violation.min())
+        return allowed.where(non_dominated(allowed.F))
+
+    def where(self, mask: NDArray[np.bool_]) -> Archive:
+        """The evaluations that a mask (n,) selects."""
+        return Archive(self.names, tuple(e for e, keep in zip(self.evaluations, mask, strict=True) if keep))
+
+    def extend(self, evaluations: Iterable[Evaluation]) -> Archive:
+        """With these evaluations: a newer one of the same architecture takes the older one's place."""
+        merged = {e.architecture: e for e in self.evaluations}
+        merged.update((e.architecture, e) for e in evaluations)
+        return Archive(self.names, tuple(merged.values()))

@@ -1,0 +1,240 @@
+"""What a plugin has to offer, as Protocols: no base class, nothing to inherit.
+
+The contract tests in `nat_core.testing` check a plugin against these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nat_core.encoding import Architecture, Encodings, Objectives, Values, Variable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from nat_core.archive import Archive
+
+Progress = Callable[[str, int, int], None]  # what is going on, how many steps are done, of how many
+Function = Callable[[Encodings], Values]  # an objective: X (n, n_variables) → y (n,), lower is better
+
+
+@runtime_checkable
+class SearchSpace(Protocol):
+    """Gives the integers of an encoding their meaning."""
+
+    @property
+    def variables(self) -> Sequence[Variable]:
+        """One per column of X. Choices are ordered from small to large where they have a size."""
+
+    def canonicalize(self, X: Encodings) -> Encodings:
+        """The one encoding of each network, (n, n_variables). Idempotent."""
+
+    def sample(self, n: int, rng: np.random.Generator) -> Encodings:
+        """`n` canonical rows as a search would begin with them; duplicates may occur."""
+
+    def describe(self, architecture: Architecture) -> dict[str, object]:
+        """For a person and for other tools; the key `architecture` holds the short text form."""
+
+    def parse(self, text_or_dict: object) -> Architecture:
+        """The inverse of `describe`: the short text, the dictionary, or a tuple of choice indices.
+
+        Raises `ConfigError` for anything else, saying what is accepted.
+        """
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One layer as it stands in some architecture: what a cost model needs to price it."""
+
+    name: str  # unique in its space, made of the kind of layer and its shapes
+    macs: int  # multiply-accumulates of its convolutions and linear layers, for one image
+    params: int  # its weights, biases and affine batch-norm terms
+
+
+@runtime_checkable
+class OperatorSpace(SearchSpace, Protocol):
+    """A space whose architectures are sums of operators, so that a cost is a sum over a look-up table."""
+
+    @property
+    def operators(self) -> Sequence[Operator]:
+        """All distinct operators that the space can make."""
+
+    def layers(self, X: Encodings) -> NDArray[np.int64]:
+        """The operators of canonical X as indices into `operators`, (n, n_slots); −1 is an empty slot."""
+
+
+@runtime_checkable
+class SupernetSpace(SearchSpace, Protocol):
+    """A space whose architectures share the weights of one supernet."""
+
+    def supernet(self, n_classes: int, weights: object = None) -> Supernet:
+        """A supernet, from a checkpoint or (weights None) as the space's own options say."""
+
+    def input_shape(self, architecture: Architecture) -> tuple[int, int, int]:
+        """Channels, height and width of the images that an architecture takes."""
+
+
+class Supernet(Protocol):
+    """An `nn.Module` that holds the weights of every architecture of its space. Keeps no active architecture."""
+
+    def __call__(self, images: Tensor, architecture: Architecture) -> Tensor:
+        """Logits (n, n_classes) of one architecture; gradients reach the shared weights."""
+
+    def subnet(self, architecture: Architecture) -> nn.Module:
+        """A stand-alone plain network with a copy of the weights."""
+
+
+class CostModel(Protocol):
+    """Cheap: called with thousands of canonical rows at once."""
+
+    def __call__(self, X: Encodings) -> Values:
+        """The cost of every row, (n,), in the unit that the name says."""
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One value, or NaN and the reason why it could not be measured."""
+
+    value: float
+    reason: str = ""
+
+
+class Estimator(Protocol):
+    """Costly: measures architectures on data. Given the same X and state, it gives the same values."""
+
+    def __call__(self, X: Encodings) -> Sequence[Measurement]:
+        """One measurement per row, on the validation split."""
+
+
+@runtime_checkable
+class TestingEstimator(Estimator, Protocol):
+    """An estimator that can also measure on the held-out test split."""
+
+    def test(self, X: Encodings) -> Sequence[Measurement]:
+        """One measurement per row, on the test split. Called once, for the final front."""
+
+
+@runtime_checkable
+class AdaptiveEstimator(Estimator, Protocol):
+    """An estimator that learns between iterations, and can save and load what it learnt."""
+
+    def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
+        """Learn on the architectures X for iteration `iteration` of 0 … `iterations`.
+
+        What it learns depends on its state, X and the iteration alone: adapting again from a saved state gives the
+        same state.
+        """
+
+    def save(self, file: Path) -> None:
+        """Write the state to a new file."""
+
+    def load(self, file: Path) -> None:
+        """Take the state from a file that `save` wrote."""
+
+    def rehearse(self) -> tuple[float, float]:
+        """Seconds for the adaptation of one iteration and for the measurement of one architecture, by a short trial.
+
+        Leaves the state as it was.
+        """
+
+
+class Surrogate(Protocol):
+    """Learns an objective from few measurements."""
+
+    def fit(self, X: Encodings, y: Values) -> Function:
+        """A function of an objective's own type. X (n, n_variables) with n ≥ 1; y finite."""
+
+
+class PredictedProblem(Protocol):
+    """What an optimizer sees: every objective cheap, costly ones replaced by their surrogates."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """Where the rows come from."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the objectives: the columns of F."""
+
+    def F(self, X: Encodings) -> Objectives:
+        """All objectives of canonical rows, (n, n_objectives), finite."""
+
+    def violation(self, X: Encodings, F: Objectives) -> Values:
+        """How far each row is outside the constraints, summed and relative, (n,); 0 is feasible."""
+
+
+class Optimizer(Protocol):
+    """A function of the archive: it keeps no state, so there is none to lose."""
+
+    def propose(self, problem: PredictedProblem, archive: Archive, n: int, rng: np.random.Generator) -> Encodings:
+        """`n` canonical rows, distinct and not in the archive, best first; fewer only if the space holds no more."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Pictures in memory."""
+
+    images: NDArray[np.uint8]  # (n, 3, size, size)
+    labels: NDArray[np.int64]  # (n,)
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """How training pictures may be varied without changing what they show."""
+
+    min_scale: float = 0.25  # a random crop keeps at least this share of the area
+    flip: bool = True  # left and right may be swapped
+
+
+@runtime_checkable
+class Dataset(Protocol):
+    """Labelled pictures in three splits that share no picture."""
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names, by label."""
+
+    @property
+    def train(self) -> Split:
+        """What the supernet learns from."""
+
+    @property
+    def val(self) -> Split:
+        """What the search measures on."""
+
+    @property
+    def test(self) -> Split:
+        """What the final front is measured on, once."""
+
+    @property
+    def image_size(self) -> int:
+        """Side of the pictures, in pixels."""
+
+    @property
+    def mean(self) -> tuple[float, float, float]:
+        """Of the training pixels, by channel, on the scale 0 … 1."""
+
+    @property
+    def std(self) -> tuple[float, float, float]:
+        """Of the training pixels, by channel, on the scale 0 … 1."""
+
+    @property
+    def augmentation(self) -> Augmentation:
+        """What training may do to a picture."""
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over names, labels and pixels or file contents: changes when the data change."""
+
+    @property
+    def skipped(self) -> Mapping[str, str]:
+        """Files that could not be read, and why."""
