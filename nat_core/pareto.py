@@ -42,7 +42,8 @@ def reference_point(F: Objectives) -> Values:
     """The worst value of every objective, with a margin of 1 % (as MSuNAS takes it from the initial archive)."""
     _require_finite(F)
     worst: Values = F.max(axis=0)
-    return worst + np.maximum(0.01 * np.abs(worst), 1e-12)
+    margin: Values = np.maximum(0.01 * np.abs(worst), 1e-12)
+    return worst + margin
 
 
 def hypervolume(F: Objectives, reference: Values) -> float:

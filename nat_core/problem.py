@@ -28,7 +28,7 @@ class Constraint:
         """Read `macs<=20e6`. Raises `ConfigError` for anything else."""
         match = _CONSTRAINT.fullmatch(text)
         if match is None:
-            raise ConfigError(f"cannot read the constraint {text!r}: write a name, <= or >=, and a number ('macs<=20e6')")
+            raise ConfigError(f"cannot read the constraint {text!r}: write name<=number or name>=number ('macs<=20e6')")
         name, relation, bound = match.groups()
         return cls(name, relation, float(bound))
 

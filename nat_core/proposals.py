@@ -49,5 +49,3 @@ def _from_all(space: SearchSpace, found: Encodings, known: set[Architecture], n:
     if len(found) < n:
         log.warning("only %d of %d new architectures found: the space holds hardly any more", len(found), n)
     return found
-
-
