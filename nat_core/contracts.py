@@ -105,6 +105,14 @@ class Measurement:
     reason: str = ""
 
 
+@dataclass(frozen=True)
+class Rehearsal:
+    """The time that an estimator expects to take, in seconds."""
+
+    adapt: tuple[float, ...]  # for the adaptation of iterations 0, 1, …
+    measure: float  # for the measurement of one architecture
+
+
 class Estimator(Protocol):
     """Costly: measures architectures on data. Given the same X and state, it gives the same values."""
 
@@ -137,11 +145,8 @@ class AdaptiveEstimator(Estimator, Protocol):
     def load(self, file: Path) -> None:
         """Take the state from a file that `save` wrote."""
 
-    def rehearse(self) -> tuple[float, float]:
-        """Seconds for the adaptation of one iteration and for the measurement of one architecture, by a short trial.
-
-        Leaves the state as it was.
-        """
+    def rehearse(self, iterations: int) -> Rehearsal:
+        """What a run of so many iterations will take, by a short trial. Leaves the state as it was."""
 
 
 class Surrogate(Protocol):

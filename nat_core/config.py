@@ -1,0 +1,193 @@
+"""The run file: what a run is made of, in layers. Later layers win: defaults, preset, FILE, the words of the command line.
+
+    space = "mbv3"
+    data = "digits"                  # a data set's name, or a folder of pictures
+    surrogate = "rbf"
+    optimizer = "nsga3"
+    objectives = ["top1_error", "macs"]
+    constraints = ["macs<=20e6"]
+    seed = 0
+
+    [search]
+    iterations = 6
+
+    [options.mbv3]                   # options of a part, by its name
+    widths = [1.0]
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tomllib
+from collections.abc import Iterable, Mapping
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+import tomli_w
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from nat_core.errors import ConfigError, StateError, unknown
+
+PRESETS = ("quick", "nat", "msunas")
+Layer = dict[str, Any]
+
+
+class SearchConfig(BaseModel):
+    """The table `[search]`: how long, and how widely."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    iterations: int = Field(6, ge=0, le=9999, description="iterations after the initial sample")
+    initial: int = Field(16, ge=2, description="architectures measured to begin with")
+    batch: int = Field(8, ge=1, description="new architectures in an iteration")
+    pool: int = Field(64, ge=1, description="proposals of the optimizer that a batch is chosen from")
+    remeasure: Literal["all", "front", "none"] = Field("all", description="what new weights make stale")
+    capacity: int | None = Field(None, ge=2, description="the archive never grows beyond this many")
+    fit_size: int | None = Field(None, ge=2, description="the surrogates learn from at most this many")
+    failure_rate: float = Field(0.5, ge=0, le=1, description="a larger share of failed measurements ends the run")
+    failure_floor: int = Field(5, ge=1, description="once so many measurements have failed")
+
+
+class RunConfig(BaseModel):
+    """A whole run. Two runs with equal configs, data, plugins and machine give equal archives."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    preset: str = Field("quick", description="where the unset values come from")
+    space: str = Field("mbv3", description="search space")
+    data: str = Field("digits", description="data set, or a folder of pictures")
+    surrogate: str = Field("rbf", description="what stands in for a costly objective")
+    optimizer: str = Field("nsga3", description="what proposes architectures")
+    objectives: tuple[str, ...] = Field(("top1_error", "macs"), min_length=2, description="lower is better")
+    constraints: tuple[str, ...] = Field((), description="such as macs<=20e6")
+    seed: int = Field(0, ge=0, description="of every random stream")
+    search: SearchConfig = SearchConfig()
+    options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="options of parts, by their names")
+
+    def digest(self) -> str:
+        """sha256 of the config: what a run folder is recognised by."""
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+
+    def parts(self) -> tuple[str, ...]:
+        """The names whose options this run may set."""
+        constrained = (c.partition("<")[0].partition(">")[0].strip() for c in self.constraints)
+        names = (self.space, self.data, self.surrogate, self.optimizer, *self.objectives, *constrained)
+        return tuple(dict.fromkeys(part_name(name) for name in names))
+
+
+def part_name(name: str) -> str:
+    """`dist:name` and `name` have the options of `name`."""
+    return name.rpartition(":")[2]
+
+
+def resolve(preset: str | None, file: Path | None, words: Layer, settings: Iterable[str]) -> RunConfig:
+    """The config of a run. Raises `ConfigError` for anything that is not understood, before anything else happens."""
+    given: Layer = {} if file is None else load(file)
+    given = _merge(_merge(given, words), _merge_all(setting(text) for text in settings))
+    name = preset or given.get("preset", "quick")
+    if name not in PRESETS:
+        raise ConfigError(unknown("preset", str(name), PRESETS))
+    given = _with_folder(given | {"preset": name})
+    basis = tomllib.loads(resources.files("nat_core").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8"))
+    named = validate(_merge({k: v for k, v in basis.items() if k != "options"}, given), file)
+    for part in named.options:
+        if part not in named.parts():
+            raise ConfigError(f"options are set for {part!r}, which is not a part of this run: {unknown('part', part, named.parts())}")
+    defaults = {part: options for part, options in basis.get("options", {}).items() if part in named.parts()}
+    return named.model_copy(update={"options": _merge(defaults, named.options)})
+
+
+def validate(values: Layer, file: Path | None = None) -> RunConfig:
+    """A config from plain values. Raises `ConfigError` that names every fault at once."""
+    try:
+        return RunConfig.model_validate(values)
+    except ValidationError as error:
+        faults = "; ".join(_fault(e) for e in error.errors())
+        raise ConfigError(f"{f'{file}: ' if file else ''}{faults}") from None
+
+
+def load(file: Path) -> Layer:
+    """A TOML file. Raises `ConfigError` with the line for a fault in it."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigError(f"cannot read the run file {file}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{file} is not TOML: {error}") from error
+
+
+def dump(config: RunConfig, **tables: Any) -> str:
+    """The config as TOML, with further tables behind it."""
+    return tomli_w.dumps(config.model_dump(mode="json", exclude_none=True) | tables)
+
+
+def reload(file: Path) -> tuple[RunConfig, Layer]:
+    """The config of a run folder, and the tables behind it. Raises `StateError` for a file that is damaged."""
+    try:
+        values = load(file)
+        tables = {name: values.pop(name) for name in list(values) if name not in RunConfig.model_fields}
+        return validate(values, file), tables
+    except ConfigError as error:
+        raise StateError(f"this is no readable run folder: {error}") from error
+
+
+def setting(text: str) -> Layer:
+    """`search.iterations=3` or `mbv3.widths=1.0,1.2` as a layer. Raises `ConfigError` for anything else."""
+    key, equals, value = text.partition("=")
+    names = [name.strip() for name in key.split(".")]
+    if not equals or not all(names) or len(names) > 2:
+        raise ConfigError(f"cannot read the setting {text!r}: write part.option=value, such as mbv3.widths=1.0")
+    if len(names) == 1:
+        if names[0] not in RunConfig.model_fields:
+            raise ConfigError(f"{unknown('setting', names[0], RunConfig.model_fields)} Options of a part are part.option.")
+        return {names[0]: _value(value.strip())}
+    part, option = names
+    return {part: {option: _value(value)}} if part == "search" else {"options": {part: {option: _value(value)}}}
+
+
+def _value(text: str) -> Any:
+    """A TOML value where it is one, a list where there are commas, else the text itself."""
+    text = text.strip()
+    try:
+        return tomllib.loads(f"v = {text}")["v"]
+    except tomllib.TOMLDecodeError:
+        return [_value(item) for item in text.split(",") if item.strip()] if "," in text else text
+
+
+def _with_folder(given: Layer) -> Layer:
+    """`data` may be a path: it becomes the data set `folder` with that path."""
+    data = given.get("data")
+    if not isinstance(data, str):
+        return given
+    path = data.removeprefix("folder:")
+    looks_like_path = data != path or os.sep in data or data.startswith((".", "~")) or Path(data).is_dir()
+    if data == "folder" or not looks_like_path:
+        return given
+    chosen = {"data": "folder", "options": {"folder": {"path": str(Path(path).expanduser().absolute())}}}
+    return _merge(given, chosen)
+
+
+def _merge_all(layers: Iterable[Layer]) -> Layer:
+    merged: Layer = {}
+    for layer in layers:
+        merged = _merge(merged, layer)
+    return merged
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Layer:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _fault(error: Any) -> str:
+    where = ".".join(map(str, error["loc"]))
+    if error["type"] == "extra_forbidden":
+        model = SearchConfig if error["loc"][0] == "search" else RunConfig
+        return unknown("setting", where, (f"search.{f}" for f in model.model_fields) if model is SearchConfig else model.model_fields)
+    return f"{where} is {error['input']!r}: {error['msg']}"

@@ -1,0 +1,131 @@
+"""Every durable write of a run goes through here, so that a test can kill or fail each single step.
+
+A file is published by a temporary file beside it, fsync, rename, and fsync of the folder: a reader sees the old or the
+new content, never a mix. An `OSError` becomes a `ResourceError` that names the path; what was durable stays so.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+from nat_core.errors import ResourceError
+
+
+class Disk:
+    """The system calls behind a durable write, one method each."""
+
+    def write(self, descriptor: int, data: bytes) -> int:
+        """As `os.write`: may write less than it was given."""
+        return os.write(descriptor, data)
+
+    def fsync(self, descriptor: int) -> None:
+        """Wait until a file's content, or a folder's entries, are on the disk."""
+        os.fsync(descriptor)
+
+    def replace(self, source: Path, target: Path) -> None:
+        """Give a file its final name, over any file that has it."""
+        source.replace(target)
+
+    def truncate(self, descriptor: int, size: int) -> None:
+        """Cut a file."""
+        os.ftruncate(descriptor, size)
+
+    def unlink(self, file: Path) -> None:
+        """Remove a file that may be gone already."""
+        file.unlink(missing_ok=True)
+
+
+DISK = Disk()
+
+
+def append(descriptor: int, data: bytes, disk: Disk = DISK) -> None:
+    """Add to the end of an open file, and wait until it is on the disk."""
+    left = memoryview(data)
+    while left:
+        left = left[disk.write(descriptor, bytes(left)) :]
+    disk.fsync(descriptor)
+
+
+def publish(file: Path, write: Callable[[Path], None], disk: Disk = DISK) -> str:
+    """Have `write` make a file, put it in place atomically, and return the sha256 of its content."""
+    draft = file.with_name(f".{file.name}.draft")
+    with on_disk(file):
+        try:
+            write(draft)
+            with draft.open("rb") as stream:
+                disk.fsync(stream.fileno())
+                digest = sha256(stream)
+            disk.replace(draft, file)
+            sync_folder(file.parent, disk)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                disk.unlink(draft)
+            raise
+    return digest
+
+
+def publish_text(file: Path, text: str, disk: Disk = DISK) -> str:
+    """Put a text file in place atomically."""
+
+    def write(draft: Path) -> None:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+        try:
+            append(descriptor, text.encode(), disk)
+        finally:
+            os.close(descriptor)
+
+    return publish(file, write, disk)
+
+
+def sync_folder(folder: Path, disk: Disk = DISK) -> None:
+    """Wait until the names in a folder are on the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        disk.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sha256(stream: IO[bytes]) -> str:
+    """Of an open file, from its beginning."""
+    stream.seek(0)
+    return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def on_disk(path: Path) -> Iterator[None]:
+    """Turn a refusal of the operating system into a message that says where."""
+    try:
+        yield
+    except OSError as error:
+        raise ResourceError(
+            f"cannot write {path}: {error.strerror or error}. What was recorded before is intact; "
+            "free the space or mend the permission, and go on with `nat resume`."
+        ) from error
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Hold a run folder: a second process gets a `ResourceError` at once; a dead holder's lock is free at once."""
+    with on_disk(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
+            raise ResourceError(f"{folder} is in use by {holder}; wait for it to end, or choose another folder") from None
+        with on_disk(folder):
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)
+        yield
+    finally:
+        os.close(descriptor)

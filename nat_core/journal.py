@@ -1,0 +1,128 @@
+"""The journal: an append-only file of records, the only truth of a run.
+
+A record is a line of strict JSON whose last member is a checksum over the rest of the line and the checksum before it,
+so that a damaged, missing, moved or foreign line is noticed. A record is on the disk before `append` returns. A line
+without its end is a write that was cut short: it is cut off when the journal is opened for writing. Damage anywhere
+else stops the run: nothing is skipped, and no damaged record is read as a different valid one.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Self
+
+from nat_core.durable import DISK, Disk, append, on_disk, sync_folder
+from nat_core.errors import StateError
+
+log = logging.getLogger("nat_core")
+
+Record = dict[str, Any]
+FORMAT = 1
+_SEAL = len(',"crc":"00000000"}')
+
+
+class Journal:
+    """The records of a run, and the open file behind them. Use as a context manager."""
+
+    def __init__(self, file: Path, disk: Disk = DISK) -> None:
+        self.file = file
+        self._disk = disk
+        self.seconds = 0.0  # spent on appending
+        with on_disk(file):
+            new = not file.exists()
+            self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            if new:
+                sync_folder(file.parent, disk)
+        try:
+            self.records, self._crc, sound = _read(file)
+            self._cut(sound)
+        except BaseException:
+            self.close()
+            raise
+
+    def _cut(self, sound: int) -> None:
+        """Remove an unfinished last record."""
+        size = os.fstat(self._descriptor).st_size
+        if size == sound:
+            return
+        log.warning("%s: cut %d bytes of an unfinished record at byte %d; it is made again", self.file, size - sound, sound)
+        with on_disk(self.file):
+            self._disk.truncate(self._descriptor, sound)
+            self._disk.fsync(self._descriptor)
+
+    def append(self, kind: str, **fields: Any) -> Record:
+        """Add a record; it is durable when this returns. Raises `ValueError` for a number that is not finite."""
+        record = {"kind": kind, **fields}
+        start = time.perf_counter()
+        line, crc = _seal(record, self._crc)
+        with on_disk(self.file):
+            append(self._descriptor, line, self._disk)
+        self.seconds += time.perf_counter() - start
+        self._crc = crc
+        self.records.append(record)
+        return record
+
+    def find(self, kind: str, **fields: Any) -> Iterator[Record]:
+        """The records of a kind with these fields, oldest first."""
+        for record in self.records:
+            if record["kind"] == kind and all(record.get(name) == value for name, value in fields.items()):
+                yield record
+
+    def first(self, kind: str, **fields: Any) -> Record | None:
+        """The oldest of them, if there is one."""
+        return next(self.find(kind, **fields), None)
+
+    def close(self) -> None:
+        """Release the file. Every record is on the disk already."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def read(file: Path) -> list[Record]:
+    """The records of a journal that somebody else may be writing. Changes nothing."""
+    return _read(file)[0]
+
+
+def _seal(record: Record, previous: int) -> tuple[bytes, int]:
+    body = json.dumps(record, allow_nan=False, ensure_ascii=True, separators=(",", ":")).encode()
+    crc = zlib.crc32(body, previous)
+    return body[:-1] + f',"crc":"{crc:08x}"}}\n'.encode(), crc
+
+
+def _read(file: Path) -> tuple[list[Record], int, int]:
+    """The records, the last checksum, and the size up to the end of the last complete line."""
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise StateError(f"cannot read the journal {file}: {error.strerror}") from error
+    records, crc, position = list[Record](), 0, 0
+    while (end := content.find(b"\n", position)) >= 0:
+        record, crc = _open(content[position:end], crc, f"{file}, line {len(records) + 1} (byte {position})")
+        records.append(record)
+        position = end + 1
+    return records, crc, position
+
+
+def _open(line: bytes, previous: int, where: str) -> tuple[Record, int]:
+    body, seal = line[:-_SEAL] + b"}", line[-_SEAL:]
+    crc = zlib.crc32(body, previous)
+    if seal != f',"crc":"{crc:08x}"}}'.encode():
+        raise StateError(
+            f"{where}: the record is damaged, or not of this journal. Nothing was changed. Restore the file from a copy; "
+            "or cut it before that byte, and what followed is measured again."
+        )
+    record: Record = json.loads(body)
+    return record, crc

@@ -1,0 +1,162 @@
+"""Costly things happen once: each is looked up in the journal, and done and recorded if it is not there.
+
+A `proposed` record is durable before anything is done for its architectures, an `adapted` record after new weights are
+on the disk, and a `measured` or `failed` record after each evaluation.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from nat_core.archive import Archive, Evaluation
+from nat_core.contracts import Estimator, Measurement, Progress, TestingEstimator
+from nat_core.encoding import Architecture, Encodings, Objectives, as_architectures, as_encodings
+from nat_core.journal import Journal, Record
+from nat_core.problem import Problem
+from nat_core.weights import WeightStore
+
+log = logging.getLogger("nat_core")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """New architectures, and what was predicted of them."""
+
+    X: Encodings
+    predicted: Objectives | None = None
+
+    def __len__(self) -> int:
+        return len(self.X)
+
+
+@dataclass
+class Ledger:
+    """The journal and the weights of a run, as the search sees them."""
+
+    problem: Problem
+    journal: Journal
+    weights: WeightStore
+    progress: Progress
+    _seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextlib.contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add the time inside to a part; it is written with the next batch."""
+        start = time.perf_counter()
+        yield
+        self._seconds[part] = self._seconds.get(part, 0.0) + time.perf_counter() - start
+
+    def batch(self, iteration: int) -> Batch | None:
+        """What was proposed in an iteration, if that is recorded."""
+        record = self.journal.first("proposed", iteration=iteration)
+        if record is None:
+            self.progress("search", iteration, iteration)
+            return None
+        X = as_encodings(record["architectures"], len(self.problem.space.variables))
+        predicted = record["predicted"]
+        return Batch(X, None if predicted is None else np.array(predicted).reshape(len(X), -1))
+
+    def record(self, iteration: int, batch: Batch) -> None:
+        """Make a batch durable, before anything is done for it."""
+        predicted = None if batch.predicted is None else batch.predicted.tolist()
+        seconds, self._seconds = self._seconds, {}
+        self.journal.append(
+            "proposed", iteration=iteration, architectures=batch.X.tolist(), predicted=predicted, seconds=_rounded(seconds)
+        )
+
+    def adapt(self, iteration: int, iterations: int, X: Encodings) -> None:
+        """Bring the weights to an iteration's version."""
+        self.weights.advance(iteration, iterations, X, self.progress)
+
+    def measure(self, iteration: int, again: Encodings, batch: Batch) -> list[Evaluation]:
+        """Evaluations of known rows and of a batch with the present weights, in this order."""
+        done = {tuple(r["architecture"]): r for r in self._results(iteration)}
+        rows = np.vstack([again.reshape(-1, batch.X.shape[1]), batch.X])
+        missing = [a for a in as_architectures(rows) if a not in done]
+        if missing:
+            self.weights.hold(iteration)
+        for i, architecture in enumerate(missing):
+            self.progress("measure", i, len(missing))
+            done[architecture] = self._measure(iteration, architecture)
+        predicted = {} if batch.predicted is None else dict(zip(as_architectures(batch.X), batch.predicted.tolist(), strict=True))
+        return [self._evaluation(done[a], predicted.get(a)) for a in as_architectures(rows)]
+
+    def _results(self, iteration: int) -> Iterator[Record]:
+        yield from self.journal.find("measured", iteration=iteration)
+        yield from self.journal.find("failed", iteration=iteration)
+
+    def _measure(self, iteration: int, architecture: Architecture) -> Record:
+        """Measure one architecture and record the outcome."""
+        start = time.perf_counter()
+        X = as_encodings([architecture], len(architecture))
+        values, reasons = measure(self.problem, X)
+        common = {"iteration": iteration, "architecture": list(architecture), "weights": self.weights.version}
+        common["seconds"] = round(time.perf_counter() - start, 4)
+        if reasons:
+            log.warning("architecture %s could not be measured: %s", architecture, "; ".join(reasons))
+            return self.journal.append("failed", reason="; ".join(reasons), **common)
+        F = np.array([[values[name] for name in self.problem.names]])
+        violation = float(self.problem.violation(X, F)[0])
+        return self.journal.append("measured", objectives=values, violation=violation, **common)
+
+    def _evaluation(self, record: Record, predicted: list[float] | None) -> Evaluation:
+        objectives = record.get("objectives")
+        return Evaluation(
+            architecture=tuple(record["architecture"]),
+            objectives=None if objectives is None else tuple(objectives[name] for name in self.problem.names),
+            iteration=record["iteration"],
+            weights=record["weights"],
+            violation=record.get("violation", math.inf),
+            predicted=None if predicted is None else tuple(predicted),
+            failure=record.get("reason", ""),
+        )
+
+    def test(self, front: Archive) -> dict[Architecture, dict[str, float]]:
+        """The final front on the test split: measured once in the life of a run."""
+        recorded = {tuple(r["architecture"]): r["objectives"] for r in self.journal.find("tested")}
+        missing = [e.architecture for e in front if e.architecture not in recorded]
+        if missing:
+            self.weights.hold(self.weights.version)
+        for i, architecture in enumerate(missing):
+            self.progress("test", i, len(missing))
+            X = as_encodings([architecture], len(architecture))
+            testable = {n: e for n, e in self.problem.estimators.items() if isinstance(e, TestingEstimator)}
+            results = {name: estimator.test(X)[0].value for name, estimator in testable.items()}
+            recorded[architecture] = {name: value for name, value in results.items() if math.isfinite(value)}
+            self.journal.append("tested", architecture=list(architecture), objectives=recorded[architecture])
+        return recorded
+
+
+def measure(problem: Problem, X: Encodings) -> tuple[dict[str, float], list[str]]:
+    """All objectives of one row: the values, and the reasons why some are not numbers."""
+    values, reasons = dict[str, float](), list[str]()
+    for name in problem.names:
+        if name in problem.costs:
+            measurement = Measurement(float(problem.costs[name](X)[0]))
+        else:
+            measurement = _ask(problem.estimators[name], X)
+        values[name] = measurement.value
+        if not math.isfinite(measurement.value):
+            reasons.append(f"{name}: {measurement.reason or f'the value is {measurement.value}'}")
+    return values, reasons
+
+
+def _ask(estimator: Estimator, X: Encodings) -> Measurement:
+    """One measurement; an estimator that raises, or returns something else, has failed to measure."""
+    try:
+        result = estimator(X)[0]
+        return Measurement(float(result.value), result.reason)
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the run goes on within its failure budget
+        text = " ".join(str(error).split())
+        return Measurement(math.nan, f"{type(error).__name__}: {text}")
+
+
+def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:
+    return {part: round(value, 4) for part, value in seconds.items()}

@@ -1,0 +1,263 @@
+"""From a config and a folder to a search: start it, resume it, replay it.
+
+    runs/digits-mbv3-20261122-1/
+      run.toml           the resolved config; plugins with versions; what the data and the space were
+      journal.jsonl      the truth
+      weights/           what the estimators learnt, by iteration
+      front.csv, front.svg   derived by listeners; may be deleted
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from nat_core import config as configs
+from nat_core import options, plugins
+from nat_core.archive import Archive
+from nat_core.config import RunConfig, part_name
+from nat_core.contracts import (
+    AdaptiveEstimator,
+    CostModel,
+    Dataset,
+    Estimator,
+    Optimizer,
+    Progress,
+    SearchSpace,
+    Surrogate,
+)
+from nat_core.durable import on_disk, publish_text, sole_writer
+from nat_core.encoding import Architecture
+from nat_core.errors import ConfigError, ResourceError, StateError, unknown
+from nat_core.feasibility import require_feasible
+from nat_core.journal import Journal, read
+from nat_core.ledger import Ledger
+from nat_core.plugins import Offer
+from nat_core.problem import Constraint, Problem
+from nat_core.search import Plan, search
+from nat_core.weights import WeightStore
+
+log = logging.getLogger("nat_core")
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The plugins of a run, found and their options checked, before anything is built."""
+
+    config: RunConfig
+    space: Offer
+    data: Offer
+    surrogate: Offer
+    optimizer: Offer
+    estimators: Mapping[str, Offer]
+    costs: Mapping[str, Offer]
+    constraints: tuple[Constraint, ...]
+
+    def offers(self) -> tuple[Offer, ...]:
+        """All of them."""
+        return (self.space, self.data, self.surrogate, self.optimizer, *self.estimators.values(), *self.costs.values())
+
+    def versions(self) -> dict[str, str]:
+        """Kind and name → distribution and version."""
+        return {f"{o.kind}.{o.name}": o.where for o in self.offers()}
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run that is built: what listeners are given."""
+
+    folder: Path
+    config: RunConfig
+    parts: Parts
+    data: Dataset
+    problem: Problem
+    surrogate: Surrogate
+    optimizer: Optimizer
+    plan: Plan
+
+    @property
+    def space(self) -> SearchSpace:
+        """The search space."""
+        return self.problem.space
+
+
+def find_parts(config: RunConfig) -> Parts:
+    """Every plugin that the config names, its options checked. Raises `ConfigError`; touches no data."""
+    registry = plugins.registry()
+    constraints = tuple(Constraint.parse(text) for text in config.constraints)
+    names = tuple(dict.fromkeys(config.objectives))
+    if len(names) < 2:
+        raise ConfigError(f"the objectives are {', '.join(config.objectives)}: a front needs two different ones at least")
+    estimators = {n: registry.find("estimators", n) for n in names if _is_estimator(registry, n)}
+    cheap = dict.fromkeys([*(n for n in names if n not in estimators), *(c.name for c in constraints)])
+    costs = {n: registry.find("cost_models", n) for n in cheap if n not in estimators}
+    parts = Parts(
+        config,
+        registry.find("search_spaces", config.space),
+        registry.find("datasets", config.data),
+        registry.find("surrogates", config.surrogate),
+        registry.find("optimizers", config.optimizer),
+        estimators,
+        costs,
+        constraints,
+    )
+    for offer in parts.offers():
+        _checked(config, offer, {"classes", "image_size", "seed"})
+    return parts
+
+
+def _is_estimator(registry: plugins.Registry, name: str) -> bool:
+    """Whether a name is a costly objective. Raises `ConfigError` for one that is no objective at all."""
+    estimators, costs = registry.of("estimators"), registry.of("cost_models")
+    if name in estimators:
+        return True
+    claimed = {o.name for o in registry.offers if o.kind in {"estimators", "cost_models"} and o.status == "conflict"}
+    if name in costs:
+        return False
+    if name in claimed:
+        registry.find("estimators" if any(o.kind == "estimators" and o.name == name for o in registry.offers) else "cost_models", name)
+    raise ConfigError(unknown("objective or cost", name, [*estimators, *costs]))
+
+
+def _checked(config: RunConfig, offer: Offer, _context: set[str]) -> dict[str, Any]:
+    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
+    return options.checked(offer.name, offer.factory, config.options.get(part_name(offer.name), {}))
+
+
+def build(parts: Parts, folder: Path) -> Run:
+    """Load the data and build every part. Raises `ConfigError` for unusable data or constraints nothing can meet."""
+    config = parts.config
+    data = _make(config, parts.data, {"seed": config.seed})
+    context = {"seed": config.seed, "classes": len(data.classes), "image_size": data.image_size}
+    space: SearchSpace = _make(config, parts.space, context)
+    costs: dict[str, CostModel] = {n: _make(config, o, context, space) for n, o in parts.costs.items()}
+    cheap = Problem(space, config.objectives, {}, costs, parts.constraints)
+    require_feasible(cheap)
+    estimators: dict[str, Estimator] = {n: _make(config, o, context, space, data) for n, o in parts.estimators.items()}
+    problem = Problem(space, config.objectives, estimators, costs, parts.constraints)
+    surrogate: Surrogate = _make(config, parts.surrogate, context, space)
+    optimizer: Optimizer = _make(config, parts.optimizer, context, space)
+    plan = Plan(**config.search.model_dump())
+    return Run(folder, config, parts, data, problem, surrogate, optimizer, plan)
+
+
+def build_space(parts: Parts, tables: Mapping[str, Any]) -> SearchSpace:
+    """The space of a run folder alone, without its data."""
+    context = {"seed": parts.config.seed, **tables.get("context", {})}
+    space: SearchSpace = _make(parts.config, parts.space, context)
+    return space
+
+
+def _make(config: RunConfig, offer: Offer, context: Mapping[str, Any], *arguments: object) -> Any:
+    """Call a factory with the user's options, and what the run knows of its context."""
+    given = _checked(config, offer, set())
+    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
+    known = {name: context[name] for name in options.options(offer.factory) if name in context and name not in given}
+    return offer.factory(*arguments, **known, **given)
+
+
+def new_folder(config: RunConfig, under: Path = Path("runs")) -> Path:
+    """A folder that does not exist yet, named by data, space and day."""
+    data = config.data if config.data != "folder" else Path(str(config.options["folder"]["path"])).name
+    stem = f"{_safe(data)}-{_safe(part_name(config.space))}-{datetime.now().astimezone():%Y%m%d}"
+    taken = {path.name for path in under.glob(f"{stem}-*")}
+    return under / f"{stem}-{next(i for i in range(1, len(taken) + 2) if f'{stem}-{i}' not in taken)}"
+
+
+def _safe(name: str) -> str:
+    return "".join(c if c.isalnum() or c in "_-" else "_" for c in name).strip("_")[:40] or "data"
+
+
+def is_run(folder: Path) -> bool:
+    """Whether a folder holds a run."""
+    return (folder / "run.toml").exists() or (folder / "journal.jsonl").exists()
+
+
+@contextlib.contextmanager
+def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -> Iterator[Ledger]:
+    """Hold the run folder, begin its journal or check that it is this run's, and give the ledger.
+
+    Raises `ResourceError` if another process holds it, `StateError` if config, data, space or plugins changed.
+    """
+    _require_folder(run.folder)
+    with sole_writer(run.folder):
+        identity = _identity(run)
+        if not is_run(run.folder):
+            tables = {"plugins": run.parts.versions(), "context": _context(run), "identity": identity}
+            publish_text(run.folder / "run.toml", configs.dump(run.config, **tables))
+        elif not (run.folder / "run.toml").exists():
+            raise StateError(f"{run.folder} has a journal and no run.toml; restore it from a copy, or use another folder")
+        with Journal(run.folder / "journal.jsonl") as journal:
+            begun = journal.records[0] if journal.records else journal.append("begun", format=FORMAT, **identity)
+            _require_same(run.folder, begun, identity, accept)
+            adaptive = {n: e for n, e in run.problem.estimators.items() if isinstance(e, AdaptiveEstimator)}
+            weights = WeightStore(run.folder / "weights", adaptive, journal)
+            yield Ledger(run.problem, journal, weights, progress)
+
+
+def iterate(run: Run, ledger: Ledger) -> Iterator[Archive]:
+    """The search, each archive announced to the listeners."""
+    registry = plugins.registry()
+    for archive in search(run.problem, run.surrogate, run.optimizer, run.plan, run.config.seed, ledger):
+        registry.announce("on_iteration", run=run, archive=archive)
+        yield archive
+
+
+def finish(run: Run, ledger: Ledger, archive: Archive) -> dict[Architecture, dict[str, float]]:
+    """Measure the final front on the test split, once, and tell the listeners."""
+    tested = ledger.test(archive.front)
+    if ledger.journal.first("finished") is None:
+        ledger.journal.append("finished", evaluations=len(archive), journal_seconds=round(ledger.journal.seconds, 4))
+    plugins.registry().announce("on_finish", run=run, archive=archive)
+    return tested
+
+
+def _require_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; a run needs a folder")
+    if folder.is_dir() and not is_run(folder) and any(p.name != "lock" for p in folder.iterdir()):
+        raise ConfigError(f"{folder} holds other files and no run; choose an empty or a new folder")
+
+
+def _identity(run: Run) -> dict[str, Any]:
+    """What has to be the same when a run goes on."""
+    variables = [[v.name, [str(c) for c in v.choices]] for v in run.space.variables]
+    space = hashlib.sha256(json.dumps(variables).encode()).hexdigest()
+    return {
+        "config": run.config.digest(),
+        "space": space,
+        "data": run.data.fingerprint,
+        "plugins": run.parts.versions(),
+    }
+
+
+def _context(run: Run) -> dict[str, Any]:
+    return {"classes": len(run.data.classes), "image_size": run.data.image_size, "class_names": list(run.data.classes)}
+
+
+def _require_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any], accept: frozenset[str]) -> None:
+    if begun.get("kind") != "begun" or begun.get("format") != FORMAT:
+        raise StateError(f"{folder} was made by another version of nat (journal format {begun.get('format')!r}; this reads {FORMAT})")
+    changed = {name for name in ("config", "space", "data", "plugins") if begun.get(name) != now[name]}
+    for name in sorted(changed - accept):
+        detail = _difference(begun.get(name), now[name])
+        raise StateError(
+            f"{folder} cannot go on: its {name} changed since it began ({detail}). Nothing in it was touched. "
+            + ("Start a new run in another folder." if name in {"config", "space"} else f"`nat resume {folder} --accept {name}` goes on all the same.")
+        )
+
+
+def _difference(before: Any, now: Any) -> str:
+    if isinstance(before, Mapping) and isinstance(now, Mapping):
+        keys = sorted(k for k in before.keys() | now.keys() if before.get(k) != now.get(k))
+        return "; ".join(f"{k} was {before.get(k, 'absent')}, is {now.get(k, 'absent')}" for k in keys)
+    return f"sha256 was {str(before)[:12]}…, is {str(now)[:12]}…"

@@ -1,0 +1,153 @@
+"""The search of Neural Architecture Transfer (Lu et al., TPAMI 2021), as a generator of archives.
+
+    start     corners and a random sample; adapt the supernet to them; measure them
+    repeat    fit the surrogates; propose on their predictions; choose what is worth measuring
+              adapt the supernet to the archive; measure what was chosen, and what the new weights made stale
+              yield the archive
+
+Everything costly goes through the ledger, which does it once: what the journal holds already is read from there. So a
+resumed search is the same search, run again from the beginning, with a memory.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from nat_core.archive import Archive
+from nat_core.contracts import Function, Optimizer, Surrogate
+from nat_core.encoding import Encodings, Objectives, Values, new_rows, sizes
+from nat_core.errors import FailureBudgetError
+from nat_core.ledger import Batch, Ledger
+from nat_core.pareto import spread
+from nat_core.problem import Predicted, Problem
+from nat_core.proposals import fill
+from nat_core.seeding import rng
+
+log = logging.getLogger("nat_core")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to search, and how widely."""
+
+    iterations: int  # after the initial one
+    initial: int  # architectures measured to begin with
+    batch: int  # new architectures in an iteration
+    pool: int  # proposals that the batch is chosen from
+    remeasure: Literal["all", "front", "none"]  # what new weights make stale
+    capacity: int | None = None  # the archive never grows beyond
+    fit_size: int | None = None  # the surrogates learn from so many at most
+    failure_rate: float = 0.5  # a larger share of failed measurements ends the run
+    failure_floor: int = 5  # once there are so many failures
+
+
+def search(
+    problem: Problem, surrogate: Surrogate, optimizer: Optimizer, plan: Plan, seed: int, ledger: Ledger
+) -> Iterator[Archive]:
+    """Yield the archive after the initial sample and after each iteration."""
+    archive = Archive(problem.names)
+    for iteration in range(plan.iterations + 1):
+        batch = ledger.batch(iteration)
+        if batch is None:
+            if iteration == 0:
+                batch = Batch(first(problem, plan.initial, rng(seed, "initial")))
+            else:
+                batch = propose(problem, archive, surrogate, optimizer, plan, seed, iteration, ledger)
+            ledger.record(iteration, batch)
+        archive = within(archive, batch, plan.capacity)
+        ledger.adapt(iteration, plan.iterations, np.vstack([archive.X.reshape(-1, batch.X.shape[1]), batch.X]))
+        archive = archive.extend(ledger.measure(iteration, stale(archive, plan.remeasure), batch))
+        require_success(archive, plan)
+        yield archive
+
+
+def first(problem: Problem, n: int, rng: np.random.Generator) -> Encodings:
+    """The two corners of the space and a random sample, (n, n_variables): as far as they go, within the constraints."""
+    corners = np.stack([np.zeros_like(sizes(problem.space.variables)), sizes(problem.space.variables) - 1])
+    drawn = problem.space.sample(20 * n, rng)
+    candidates = new_rows(problem.space.canonicalize(np.vstack([corners, drawn])))
+    order = np.argsort(problem.cost_violation(candidates), kind="stable")
+    return fill(problem.space, candidates[order], Archive(problem.names), n, rng)
+
+
+def propose(
+    problem: Problem,
+    archive: Archive,
+    surrogate: Surrogate,
+    optimizer: Optimizer,
+    plan: Plan,
+    seed: int,
+    iteration: int,
+    ledger: Ledger,
+) -> Batch:
+    """Predict, optimize, choose."""
+    with ledger.timed("surrogate"):
+        predicted = problem.predict(fit(problem, fit_set(archive.measured, plan.fit_size), surrogate))
+    with ledger.timed("optimizer"):
+        pool = optimizer.propose(predicted, archive, max(plan.pool, plan.batch), rng(seed, "propose", iteration))
+        F = predicted.F(pool)
+        chosen = choose(predicted, pool, F, archive, plan.batch)
+    return Batch(pool[chosen], F[chosen])
+
+
+def fit(problem: Problem, archive: Archive, surrogate: Surrogate) -> dict[str, Function]:
+    """A surrogate for each costly objective, never predicting anything that is not finite."""
+    columns = {name: archive.F[:, problem.names.index(name)] for name in problem.names if name in problem.estimators}
+    return {name: _finite(name, surrogate.fit(archive.X, y), y) for name, y in columns.items()}
+
+
+def fit_set(archive: Archive, size: int | None) -> Archive:
+    """The evaluations that surrogates learn from: all, or the `size` best and most spread."""
+    return archive if size is None else _keep(archive, spread(archive.F, size))
+
+
+def choose(predicted: Predicted, X: Encodings, F: Objectives, archive: Archive, n: int) -> Encodings:
+    """The rows of X worth measuring: those within the constraints, along the front, away from what is known."""
+    violation = predicted.violation(X, F)
+    feasible, infeasible = np.flatnonzero(violation <= 0), np.flatnonzero(violation > 0)
+    along = feasible[spread(F[feasible], n, among=archive.front.F)]
+    return np.concatenate([along, infeasible[np.argsort(violation[infeasible], kind="stable")]])[:n]
+
+
+def within(archive: Archive, batch: Batch, capacity: int | None) -> Archive:
+    """The archive without those that have to leave so that the batch fits into the capacity."""
+    room = len(archive) if capacity is None else max(capacity - len(batch.X), 0)
+    return archive if len(archive) <= room else _keep(archive.measured, spread(archive.measured.F, room))
+
+
+def stale(archive: Archive, policy: str) -> Encodings:
+    """What has to be measured again with new weights. A failure is final."""
+    again = {"all": archive.measured, "front": archive.front}.get(policy)
+    return archive.X[:0] if again is None else again.X
+
+
+def require_success(archive: Archive, plan: Plan) -> None:
+    """Raise `FailureBudgetError` when too large a share of the archive could not be measured."""
+    failed = [e for e in archive if e.objectives is None]
+    if len(failed) >= plan.failure_floor and len(failed) > plan.failure_rate * len(archive) or not len(archive.measured):
+        raise FailureBudgetError(
+            f"{len(failed)} of {len(archive)} architectures could not be measured; the last reason: {failed[-1].failure}. "
+            "What was measured is kept in the journal."
+        )
+
+
+def _keep(archive: Archive, rows: Encodings) -> Archive:
+    return archive.where(np.isin(np.arange(len(archive)), rows))
+
+
+def _finite(name: str, function: Function, y: Values) -> Function:
+    """The function, with the worst measured value where it says nothing usable."""
+
+    def guarded(X: Encodings) -> Values:
+        predicted = np.asarray(function(X), dtype=np.float64)
+        bad = ~np.isfinite(predicted)
+        if bad.any():
+            log.warning("the surrogate of %s predicted no finite value for %d of %d rows", name, bad.sum(), len(bad))
+        return np.where(bad, y.max(), predicted)
+
+    return guarded

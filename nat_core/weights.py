@@ -1,0 +1,120 @@
+"""What the estimators of a run learnt, version by version: `weights/0003/top1_error` belongs to iteration 3.
+
+A version counts only when a manifest with the sha256 of its files is in place. It is verified whenever it is read. A
+new version is on the disk, and recorded, before an old one goes; the last two are kept. If the newest is damaged, it is
+put aside and made again from the one before, and must come out the same.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import shutil
+import time
+from collections.abc import Mapping
+from pathlib import Path
+
+from nat_core.contracts import AdaptiveEstimator, Progress
+from nat_core.durable import DISK, Disk, on_disk, publish, publish_text, sha256, sync_folder
+from nat_core.encoding import Encodings
+from nat_core.errors import StateError
+from nat_core.journal import Journal
+
+log = logging.getLogger("nat_core")
+
+INITIAL = -1  # the version before any adaptation
+
+
+class WeightStore:
+    """The adaptive estimators of a run and the versions of what they learnt."""
+
+    def __init__(
+        self, folder: Path, estimators: Mapping[str, AdaptiveEstimator], journal: Journal, disk: Disk = DISK
+    ) -> None:
+        self.folder = folder
+        self.version = INITIAL  # that the search is at
+        self._held = INITIAL  # that the estimators have in memory
+        self._estimators = dict(estimators)
+        self._journal = journal
+        self._disk = disk
+        self._inputs: dict[int, tuple[int, Encodings]] = {}
+
+    def advance(self, iteration: int, iterations: int, X: Encodings, progress: Progress) -> None:
+        """Go to the version of an iteration: adapt to X, unless that is recorded."""
+        self._inputs[iteration] = (iterations, X)
+        if self._estimators and self._journal.first("adapted", iteration=iteration) is None:
+            self.hold(self.version)
+            start = time.perf_counter()
+            files = self._adapt(iteration, progress)
+            seconds = round(time.perf_counter() - start, 4)
+            self._journal.append("adapted", iteration=iteration, files=files, seconds=seconds)
+            self._forget(iteration - 1)
+        self.version = iteration if self._estimators else INITIAL
+
+    def hold(self, version: int) -> None:
+        """Have a version in memory: load it, or make it again if its files are damaged."""
+        version = version if self._estimators else INITIAL
+        if self._held == version:
+            return
+        fault = self._fault(version)
+        if not fault:
+            for name, estimator in self._estimators.items():
+                estimator.load(self._version(version) / name)
+            self._held = version
+            return
+        log.warning("weights of iteration %d: %s; making them again from iteration %d", version, fault, version - 1)
+        if version not in self._inputs or (version > 0 and self._fault(version - 1)):
+            raise StateError(f"the weights of iteration {version} in {self.folder} cannot be used ({fault}), nor can those before")
+        self._put_aside(version)
+        self.hold(version - 1)
+        self._adapt(version, _silent)
+        if fault := self._fault(version):
+            raise StateError(f"the weights of iteration {version} in {self.folder} could not be made again: {fault}")
+
+    def _adapt(self, iteration: int, progress: Progress) -> dict[str, str]:
+        """Adapt from the version in memory, and publish; the sha256 of each file."""
+        iterations, X = self._inputs[iteration]
+        for estimator in self._estimators.values():
+            estimator.adapt(X, iteration, iterations, progress)
+        self._held = iteration
+        folder = self._version(iteration)
+        with on_disk(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            sync_folder(folder.parent, self._disk)
+        files = {name: publish(folder / name, e.save, self._disk) for name, e in self._estimators.items()}
+        publish_text(folder / "manifest.json", json.dumps({"iteration": iteration, "sha256": files}), self._disk)
+        return files
+
+    def _fault(self, version: int) -> str:
+        """Why a version on the disk cannot be used; empty if it can."""
+        if version == INITIAL:
+            return "" if self._held == INITIAL else "the initial weights are no longer in memory"
+        recorded = self._journal.first("adapted", iteration=version)
+        for name in self._estimators:
+            file = self._version(version) / name
+            if not file.is_file():
+                return f"{file.name} is missing"
+            with file.open("rb") as stream:
+                if recorded is None or sha256(stream) != recorded["files"].get(name):
+                    return f"{file.name} is not what was saved"
+        return ""
+
+    def _put_aside(self, version: int) -> None:
+        folder = self._version(version)
+        aside = folder.with_name(f"{folder.name}.damaged")
+        if folder.exists() and not aside.exists():
+            with on_disk(folder):
+                self._disk.replace(folder, aside)
+
+    def _forget(self, before: int) -> None:
+        """Remove the versions before one; the newer ones are verified by then."""
+        for folder in self.folder.glob("[0-9]" * 4):
+            if int(folder.name) < before:
+                shutil.rmtree(folder, ignore_errors=True)
+
+    def _version(self, version: int) -> Path:
+        return self.folder / f"{version:04d}"
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    """Report nothing."""

@@ -1,0 +1,123 @@
+"""The estimator `top1_error`: a subnet with inherited weights, its batch-norm statistics measured again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from nat_core.contracts import Dataset, Measurement, Progress, Rehearsal, SearchSpace, SupernetSpace
+from nat_core.encoding import Architecture, Encodings, as_architectures
+from nat_core.errors import ConfigError
+from nat_core.seeding import rng
+from nat_estimators.adaptation import Schedule, adapt
+from nat_estimators.batches import Batches, batches
+from nat_estimators.recalibration import recalibrate
+
+
+class Top1Error:
+    """Share of images classified wrongly, 0 … 1. Adaptive: `adapt` trains the supernet it measures with."""
+
+    def __init__(
+        self,
+        space: SearchSpace,
+        data: Dataset,
+        schedule: Schedule,
+        recalibration_images: int,
+        evaluation_batch: int,
+        device: str,
+    ) -> None:
+        if not isinstance(space, SupernetSpace):
+            raise ConfigError(f"top1_error needs a space with a supernet, and {type(space).__name__} has none")
+        self.space = space
+        self.schedule = schedule
+        self.device = _device(device)
+        self.augmentation = data.augmentation
+        self.train, self.val, self._test = (batches(s, data, self.device) for s in (data.train, data.val, data.test))
+        self.evaluation_batch = evaluation_batch
+        self.supernet = _module(space.supernet(len(data.classes))).to(self.device).eval()
+        self._recalibration = _sample(len(self.train), recalibration_images, evaluation_batch, schedule.seed)
+
+    def __call__(self, X: Encodings) -> list[Measurement]:
+        """Errors on the validation split."""
+        return [self._error(architecture, self.val) for architecture in as_architectures(X)]
+
+    def test(self, X: Encodings) -> list[Measurement]:
+        """Errors on the test split."""
+        return [self._error(architecture, self._test) for architecture in as_architectures(X)]
+
+    def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
+        """Train the supernet on architectures drawn from the marginals of X."""
+        adapt(
+            self.supernet, self.space, self.train, self.augmentation, X, self.schedule, iteration, iterations, progress
+        )
+
+    def save(self, file: Path) -> None:
+        """Write the supernet's state as safetensors."""
+        save_file({name: tensor.contiguous() for name, tensor in self.supernet.state_dict().items()}, file)
+
+    def load(self, file: Path) -> None:
+        """Read what `save` wrote."""
+        self.supernet.load_state_dict(load_file(file, device=str(self.device)))
+
+    def rehearse(self, iterations: int) -> Rehearsal:
+        """The time that this run will take, by a trial of a few steps and four architectures."""
+        X = self.space.sample(4, rng(self.schedule.seed, "rehearse"))
+        before = {name: tensor.clone() for name, tensor in self.supernet.state_dict().items()}
+        few = 4 * min(self.schedule.batch_size, len(self.train))
+        some = replace(self.train, images=self.train.images[:few], labels=self.train.labels[:few])
+        trial = replace(self.schedule, warmup_epochs=1)
+        start = time.perf_counter()
+        adapt(self.supernet, self.space, some, self.augmentation, X, trial, 0, 0, lambda _what, _done, _total: None)
+        trained = time.perf_counter()
+        self(X)
+        a_measurement = (time.perf_counter() - trained) / len(X)
+        self.supernet.load_state_dict(before)
+        a_step = (trained - start) / trial.steps(0, len(some))
+        steps = (self.schedule.steps(i, len(self.train)) for i in range(iterations + 1))
+        return Rehearsal(tuple(a_step * n for n in steps), a_measurement)
+
+    def network(self, architecture: Architecture) -> nn.Module:
+        """The plain network of an architecture, recalibrated on training images, in eval mode."""
+        side = self.space.input_shape(architecture)[1]
+        network = _module(self.supernet.subnet(architecture)).to(memory_format=torch.channels_last)  # type: ignore[operator]
+        recalibrate(network, self._training_images(side))
+        return network
+
+    def _training_images(self, side: int) -> Iterator[Tensor]:
+        for rows in self._recalibration:
+            yield _fast(self.train.plain(rows.to(self.device), side))
+
+
+def _sample(n: int, wanted: int, batch_size: int, seed: int) -> list[Tensor]:
+    """Row numbers of some training images in batches of equal size."""
+    batch_size = min(batch_size, n)
+    n_batches = max(min(wanted, n) // batch_size, 1)
+    rows = rng(seed, "recalibration").permutation(n)[: n_batches * batch_size]
+    return list(torch.from_numpy(rows).split(batch_size))
+
+
+def _fast(images: Tensor) -> Tensor:
+    return images.contiguous(memory_format=torch.channels_last)
+
+
+def _module(network: object) -> nn.Module:
+    if not isinstance(network, nn.Module):
+        raise ConfigError(f"a supernet and its subnets have to be torch modules, and one is a {type(network).__name__}")
+    return network
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise ConfigError(f"top1_error.device is {name!r}, which cannot be used here: {str(error).splitlines()[0]}") from None
+    return device

@@ -1,0 +1,74 @@
+"""Pictures in memory → normalised tensors of the side that an architecture takes, augmented or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nat_core.contracts import Augmentation, Dataset, Split
+
+
+@dataclass(frozen=True)
+class Batches:
+    """One split on the device that computes, as uint8 (n, 3, size, size)."""
+
+    images: Tensor
+    labels: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def plain(self, rows: Tensor, side: int) -> Tensor:
+        """The pictures `rows` resized to `side` with antialiasing, normalised: (len(rows), 3, side, side)."""
+        images = self._normalise(self.images[rows])
+        if images.shape[-1] == side:
+            return images
+        return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+
+    def augmented(self, rows: Tensor, side: int, how: Augmentation, rng: np.random.Generator) -> Tensor:
+        """A random crop, maybe mirrored, of each picture, resized to `side`: one bilinear sampling for the whole batch."""
+        crops = torch.from_numpy(random_crops(len(rows), how, rng)).to(self.images.device)
+        images = self._normalise(self.images[rows])
+        grid = functional.affine_grid(crops, [len(rows), 3, side, side], align_corners=False)
+        return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+    def _normalise(self, images: Tensor) -> Tensor:
+        return (images.float() / 255 - self.mean) / self.std
+
+    def in_order(self, batch_size: int) -> Iterator[Tensor]:
+        """Row numbers of all pictures, batch by batch."""
+        yield from torch.arange(len(self), device=self.labels.device).split(batch_size)
+
+
+def batches(split: Split, data: Dataset, device: torch.device) -> Batches:
+    """Move a split to a device once."""
+    return Batches(
+        images=torch.from_numpy(split.images).to(device),
+        labels=torch.from_numpy(split.labels).to(device),
+        mean=torch.tensor(data.mean, device=device).view(3, 1, 1),
+        std=torch.tensor(data.std, device=device).view(3, 1, 1),
+    )
+
+
+def random_crops(n: int, how: Augmentation, rng: np.random.Generator) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
+    """Affine maps (n, 2, 3) from the unit square of the result to a random part of the picture.
+
+    The part has a share of the area uniform in [min_scale, 1] and an aspect ratio log-uniform in [3/4, 4/3], as torchvision's
+    RandomResizedCrop.
+    """
+    area = rng.uniform(how.min_scale, 1.0, n)
+    aspect = np.exp(rng.uniform(-1, 1, n) * np.log(4 / 3) / 2)
+    width, height = np.minimum(np.sqrt(area) * aspect, 1.0), np.minimum(np.sqrt(area) / aspect, 1.0)
+    mirror = np.where(rng.random(n) < 0.5, -1.0, 1.0) if how.flip else np.ones(n)
+    maps = np.zeros((n, 2, 3), dtype=np.float32)
+    maps[:, 0, 0], maps[:, 1, 1] = width * mirror, height
+    maps[:, 0, 2] = rng.uniform(-1, 1, n) * (1 - width)
+    maps[:, 1, 2] = rng.uniform(-1, 1, n) * (1 - height)
+    return maps

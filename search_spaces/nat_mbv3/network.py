@@ -1,0 +1,106 @@
+"""A plain MobileNetV3 of any layout. The supernet has no layers of its own: it lends its weights to this network."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from nat_mbv3.layout import STAGES, Layer, Layout, Stage, channels, expanded, squeezed
+
+
+class ConvBN(nn.Sequential):
+    """Convolution without bias and batch normalisation; `same` padding for odd kernels."""
+
+    def __init__(self, c_in: int, c_out: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
+        self.bn = nn.BatchNorm2d(c_out)
+
+
+class SqueezeExcite(nn.Module):
+    """Scales every channel by a gate computed from all of them (Hu et al., 2018)."""
+
+    def __init__(self, c: int) -> None:
+        super().__init__()
+        self.reduce = nn.Conv2d(c, squeezed(c), 1)
+        self.expand = nn.Conv2d(squeezed(c), c, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate = self.expand(self.reduce(x.mean((2, 3), keepdim=True)).relu())
+        return x * nn.functional.hardsigmoid(gate)
+
+
+class MobileLayer(nn.Module):
+    """Expand, depthwise convolution, squeeze-and-excitation, project; a shortcut where the shapes allow it."""
+
+    def __init__(self, c_in: int, c_out: int, layer: Layer, stage: Stage, stride: int) -> None:
+        super().__init__()
+        mid = expanded(c_in, layer.expand)
+        self.expand = ConvBN(c_in, mid, 1)
+        self.depthwise = ConvBN(mid, mid, layer.kernel, stride=stride, groups=mid)
+        self.se = SqueezeExcite(mid) if stage.squeeze_excite else nn.Identity()
+        self.project = ConvBN(mid, c_out, 1)
+        self.activation = nn.Hardswish() if stage.hard_swish else nn.ReLU()
+        self.shortcut = stride == 1 and c_in == c_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.activation(self.expand(x))
+        y = self.project(self.se(self.activation(self.depthwise(y))))
+        return x + y if self.shortcut else y
+
+
+class FirstLayer(nn.Module):
+    """The fixed layer after the stem: depthwise 3×3 and projection, without expansion."""
+
+    def __init__(self, c_in: int, c_out: int) -> None:
+        super().__init__()
+        self.depthwise = ConvBN(c_in, c_in, 3, groups=c_in)
+        self.project = ConvBN(c_in, c_out, 1)
+        self.shortcut = c_in == c_out
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.project(self.depthwise(x).relu())
+        return x + y if self.shortcut else y
+
+
+class MobileNetV3(nn.Module):
+    """Images (n, 3, side, side) → logits (n, n_classes), for any side that is at least 1.
+
+    The names in its state are those of the largest network: layer j of stage g is `stages.g.j` in every layout, so a
+    smaller network's tensor is a slice of the larger one's tensor of the same name.
+    """
+
+    def __init__(self, layout: Layout, n_classes: int) -> None:
+        super().__init__()
+        c = channels(layout.width)
+        self.stem = ConvBN(3, c[0], 3, stride=2)
+        self.first = FirstLayer(c[0], c[1])
+        self.stages = nn.Sequential(
+            *(_stage(c[g + 1], c[g + 2], layers, STAGES[g]) for g, layers in enumerate(layout.stages))
+        )
+        self.final_expand = ConvBN(c[6], c[7], 1)
+        self.feature_mix = nn.Conv2d(c[7], c[8], 1, bias=False)
+        self.classifier = nn.Linear(c[8], n_classes)
+        self.activation = nn.Hardswish()
+
+    def forward(self, images: Tensor) -> Tensor:
+        x = self.stages(self.first(self.activation(self.stem(images))))
+        x = self.activation(self.final_expand(x)).mean((2, 3), keepdim=True)
+        logits: Tensor = self.classifier(self.activation(self.feature_mix(x)).flatten(1))
+        return logits
+
+
+def _stage(c_in: int, c_out: int, layers: tuple[Layer, ...], stage: Stage) -> nn.Sequential:
+    first = MobileLayer(c_in, c_out, layers[0], stage, stage.stride)
+    return nn.Sequential(first, *(MobileLayer(c_out, c_out, layer, stage, 1) for layer in layers[1:]))
+
+
+def initialise(network: nn.Module) -> None:
+    """Random weights: He's normal by fan-out for convolutions, small normal for the classifier (as MobileNetV3's)."""
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out")
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=0.01)
+            nn.init.zeros_(module.bias)
