@@ -19,10 +19,10 @@ class Evaluation:
 
     architecture: Architecture
     objectives: tuple[float, ...] | None  # None: could not be measured
-    iteration: int  # that proposed it
+    iteration: int  # in which it was measured
     weights: int  # the version it was measured with: the iteration of the last adaptation
     violation: float = 0.0  # how far outside the constraints, summed and relative; 0 is feasible
-    predicted: tuple[float, ...] | None = None  # what the surrogates said when it was proposed
+    predicted: tuple[float, ...] | None = None  # what the surrogates said, where this iteration proposed it
     failure: str = ""  # why it could not be measured
 
 
@@ -85,3 +85,8 @@ class Archive:
         merged = {e.architecture: e for e in self.evaluations}
         merged.update((e.architecture, e) for e in evaluations)
         return Archive(self.names, tuple(merged.values()))
+
+    def without(self, architectures: Iterable[Architecture]) -> Archive:
+        """Without some architectures."""
+        gone = frozenset(architectures)
+        return self if not gone else Archive(self.names, tuple(e for e in self if e.architecture not in gone))

@@ -10,7 +10,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -31,9 +31,7 @@ class Batch:
 
     X: Encodings
     predicted: Objectives | None = None
-
-    def __len__(self) -> int:
-        return len(self.X)
+    dropped: tuple[Architecture, ...] = ()  # what leaves the archive to make room
 
 
 @dataclass
@@ -61,14 +59,20 @@ class Ledger:
             return None
         X = as_encodings(record["architectures"], len(self.problem.space.variables))
         predicted = record["predicted"]
-        return Batch(X, None if predicted is None else np.array(predicted).reshape(len(X), -1))
+        dropped = tuple(tuple(a) for a in record["dropped"])
+        return Batch(X, None if predicted is None else np.array(predicted).reshape(len(X), -1), dropped)
 
     def record(self, iteration: int, batch: Batch) -> None:
         """Make a batch durable, before anything is done for it."""
         predicted = None if batch.predicted is None else batch.predicted.tolist()
         seconds, self._seconds = self._seconds, {}
         self.journal.append(
-            "proposed", iteration=iteration, architectures=batch.X.tolist(), predicted=predicted, seconds=_rounded(seconds)
+            "proposed",
+            iteration=iteration,
+            architectures=batch.X.tolist(),
+            predicted=predicted,
+            dropped=[list(a) for a in batch.dropped],
+            seconds=_rounded(seconds),
         )
 
     def adapt(self, iteration: int, iterations: int, X: Encodings) -> None:
@@ -86,7 +90,7 @@ class Ledger:
             self.progress("measure", i, len(missing))
             done[architecture] = self._measure(iteration, architecture)
         predicted = {} if batch.predicted is None else dict(zip(as_architectures(batch.X), batch.predicted.tolist(), strict=True))
-        return [self._evaluation(done[a], predicted.get(a)) for a in as_architectures(rows)]
+        return [evaluation(done[a], self.problem.names, predicted.get(a)) for a in as_architectures(rows)]
 
     def _results(self, iteration: int) -> Iterator[Record]:
         yield from self.journal.find("measured", iteration=iteration)
@@ -106,18 +110,6 @@ class Ledger:
         violation = float(self.problem.violation(X, F)[0])
         return self.journal.append("measured", objectives=values, violation=violation, **common)
 
-    def _evaluation(self, record: Record, predicted: list[float] | None) -> Evaluation:
-        objectives = record.get("objectives")
-        return Evaluation(
-            architecture=tuple(record["architecture"]),
-            objectives=None if objectives is None else tuple(objectives[name] for name in self.problem.names),
-            iteration=record["iteration"],
-            weights=record["weights"],
-            violation=record.get("violation", math.inf),
-            predicted=None if predicted is None else tuple(predicted),
-            failure=record.get("reason", ""),
-        )
-
     def test(self, front: Archive) -> dict[Architecture, dict[str, float]]:
         """The final front on the test split: measured once in the life of a run."""
         recorded = {tuple(r["architecture"]): r["objectives"] for r in self.journal.find("tested")}
@@ -132,6 +124,35 @@ class Ledger:
             recorded[architecture] = {name: value for name, value in results.items() if math.isfinite(value)}
             self.journal.append("tested", architecture=list(architecture), objectives=recorded[architecture])
         return recorded
+
+
+def evaluation(record: Record, names: tuple[str, ...], predicted: list[float] | None) -> Evaluation:
+    """A `measured` or `failed` record as an evaluation."""
+    objectives = record.get("objectives")
+    return Evaluation(
+        architecture=tuple(record["architecture"]),
+        objectives=None if objectives is None else tuple(objectives[name] for name in names),
+        iteration=record["iteration"],
+        weights=record["weights"],
+        violation=record.get("violation", math.inf),
+        predicted=None if predicted is None else tuple(predicted),
+        failure=record.get("reason", ""),
+    )
+
+
+def replay(records: Iterable[Record], names: tuple[str, ...]) -> Iterator[Archive]:
+    """The archives of a journal, iteration by iteration, without building anything of the run."""
+    archive, predicted = Archive(names), dict[Architecture, list[float]]()
+    for record in records:
+        if record["kind"] == "proposed":
+            if record["iteration"] > 0:
+                yield archive
+            archive = archive.without(tuple(a) for a in record["dropped"])
+            rows = record["predicted"] or []
+            predicted = {tuple(a): row for a, row in zip(record["architectures"], rows, strict=False)}
+        elif record["kind"] in {"measured", "failed"}:
+            archive = archive.extend([evaluation(record, names, predicted.get(tuple(record["architecture"])))])
+    yield archive
 
 
 def measure(problem: Problem, X: Encodings) -> tuple[dict[str, float], list[str]]:

@@ -12,20 +12,13 @@ from nat_core.encoding import Objectives, Values
 
 
 def non_dominated(F: Objectives) -> NDArray[np.bool_]:
-    """Which rows no other row dominates, (n,). Equal rows do not dominate each other.
-
-    Sorted by the sum of the objectives, a row can only be dominated by one before it, so comparing with the front found
-    so far is enough: O(n · front) instead of O(n²).
-    """
+    """Which rows no other row dominates, (n,). Equal rows do not dominate each other."""
     _require_finite(F)
-    kept = np.zeros(len(F), dtype=bool)
-    front = np.empty((0, F.shape[1]))
-    for i in np.lexsort((*F.T[::-1], F.sum(axis=1))):
-        better = (front <= F[i]).all(axis=1) & (front < F[i]).any(axis=1)
-        if not better.any():
-            kept[i] = True
-            front = np.vstack([front, F[i]])
-    return kept
+    if not len(F):
+        return np.zeros(0, dtype=bool)
+    import moocore
+
+    return np.asarray(moocore.is_nondominated(F, keep_weakly=True), dtype=bool)
 
 
 def ranks(F: Objectives) -> NDArray[np.int64]:

@@ -33,11 +33,11 @@ from nat_core.contracts import (
     SearchSpace,
     Surrogate,
 )
-from nat_core.durable import on_disk, publish_text, sole_writer
+from nat_core.durable import publish_text, sole_writer
 from nat_core.encoding import Architecture
-from nat_core.errors import ConfigError, ResourceError, StateError, unknown
+from nat_core.errors import ConfigError, StateError, unknown
 from nat_core.feasibility import require_feasible
-from nat_core.journal import Journal, read
+from nat_core.journal import Journal
 from nat_core.ledger import Ledger
 from nat_core.plugins import Offer
 from nat_core.problem import Constraint, Problem
@@ -111,7 +111,7 @@ def find_parts(config: RunConfig) -> Parts:
         constraints,
     )
     for offer in parts.offers():
-        _checked(config, offer, {"classes", "image_size", "seed"})
+        _checked(config, offer)
     return parts
 
 
@@ -128,7 +128,7 @@ def _is_estimator(registry: plugins.Registry, name: str) -> bool:
     raise ConfigError(unknown("objective or cost", name, [*estimators, *costs]))
 
 
-def _checked(config: RunConfig, offer: Offer, _context: set[str]) -> dict[str, Any]:
+def _checked(config: RunConfig, offer: Offer) -> dict[str, Any]:
     assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
     return options.checked(offer.name, offer.factory, config.options.get(part_name(offer.name), {}))
 
@@ -150,16 +150,15 @@ def build(parts: Parts, folder: Path) -> Run:
     return Run(folder, config, parts, data, problem, surrogate, optimizer, plan)
 
 
-def build_space(parts: Parts, tables: Mapping[str, Any]) -> SearchSpace:
+def build_space(config: RunConfig, offer: Offer, tables: Mapping[str, Any]) -> SearchSpace:
     """The space of a run folder alone, without its data."""
-    context = {"seed": parts.config.seed, **tables.get("context", {})}
-    space: SearchSpace = _make(parts.config, parts.space, context)
+    space: SearchSpace = _make(config, offer, {"seed": config.seed, **tables.get("context", {})})
     return space
 
 
 def _make(config: RunConfig, offer: Offer, context: Mapping[str, Any], *arguments: object) -> Any:
     """Call a factory with the user's options, and what the run knows of its context."""
-    given = _checked(config, offer, set())
+    given = _checked(config, offer)
     assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
     known = {name: context[name] for name in options.options(offer.factory) if name in context and name not in given}
     return offer.factory(*arguments, **known, **given)
@@ -196,6 +195,8 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
             publish_text(run.folder / "run.toml", configs.dump(run.config, **tables))
         elif not (run.folder / "run.toml").exists():
             raise StateError(f"{run.folder} has a journal and no run.toml; restore it from a copy, or use another folder")
+        elif (run.folder / "weights").exists() and not _has_content(run.folder / "journal.jsonl"):
+            raise StateError(f"{run.folder} has weights and no journal; restore journal.jsonl from a copy, or use another folder")
         with Journal(run.folder / "journal.jsonl") as journal:
             begun = journal.records[0] if journal.records else journal.append("begun", format=FORMAT, **identity)
             _require_same(run.folder, begun, identity, accept)
@@ -219,6 +220,10 @@ def finish(run: Run, ledger: Ledger, archive: Archive) -> dict[Architecture, dic
         ledger.journal.append("finished", evaluations=len(archive), journal_seconds=round(ledger.journal.seconds, 4))
     plugins.registry().announce("on_finish", run=run, archive=archive)
     return tested
+
+
+def _has_content(file: Path) -> bool:
+    return file.exists() and file.stat().st_size > 0
 
 
 def _require_folder(folder: Path) -> None:

@@ -20,12 +20,12 @@ import numpy as np
 
 from nat_core.archive import Archive
 from nat_core.contracts import Function, Optimizer, Surrogate
-from nat_core.encoding import Encodings, Objectives, Values, new_rows, sizes
+from nat_core.encoding import Architecture, Encodings, Values, new_rows, sizes
 from nat_core.errors import FailureBudgetError
 from nat_core.ledger import Batch, Ledger
 from nat_core.pareto import spread
 from nat_core.problem import Predicted, Problem
-from nat_core.proposals import fill
+from nat_core.proposals import Visited, fill, order, visit
 from nat_core.seeding import rng
 
 log = logging.getLogger("nat_core")
@@ -59,7 +59,7 @@ def search(
             else:
                 batch = propose(problem, archive, surrogate, optimizer, plan, seed, iteration, ledger)
             ledger.record(iteration, batch)
-        archive = within(archive, batch, plan.capacity)
+        archive = archive.without(batch.dropped)
         ledger.adapt(iteration, plan.iterations, np.vstack([archive.X.reshape(-1, batch.X.shape[1]), batch.X]))
         archive = archive.extend(ledger.measure(iteration, stale(archive, plan.remeasure), batch))
         require_success(archive, plan)
@@ -90,9 +90,8 @@ def propose(
         predicted = problem.predict(fit(problem, fit_set(archive.measured, plan.fit_size), surrogate))
     with ledger.timed("optimizer"):
         pool = optimizer.propose(predicted, archive, max(plan.pool, plan.batch), rng(seed, "propose", iteration))
-        F = predicted.F(pool)
-        chosen = choose(predicted, pool, F, archive, plan.batch)
-    return Batch(pool[chosen], F[chosen])
+        chosen = choose(predicted, pool, archive, plan.batch)
+    return Batch(chosen.X, chosen.F, leaving(archive, len(chosen), plan.capacity))
 
 
 def fit(problem: Problem, archive: Archive, surrogate: Surrogate) -> dict[str, Function]:
@@ -106,18 +105,23 @@ def fit_set(archive: Archive, size: int | None) -> Archive:
     return archive if size is None else _keep(archive, spread(archive.F, size))
 
 
-def choose(predicted: Predicted, X: Encodings, F: Objectives, archive: Archive, n: int) -> Encodings:
-    """The rows of X worth measuring: those within the constraints, along the front, away from what is known."""
-    violation = predicted.violation(X, F)
-    feasible, infeasible = np.flatnonzero(violation <= 0), np.flatnonzero(violation > 0)
-    along = feasible[spread(F[feasible], n, among=archive.front.F)]
-    return np.concatenate([along, infeasible[np.argsort(violation[infeasible], kind="stable")]])[:n]
+def choose(predicted: Predicted, pool: Encodings, archive: Archive, n: int) -> Visited:
+    """The rows of the pool worth measuring: within the constraints, along the front, far from what is known.
+
+    The archive's front stands by as predicted, so that all values are on one scale.
+    """
+    visited = visit(predicted, pool)
+    front = archive.front.where(archive.front.violation <= 0)
+    among = predicted.F(front.X) if len(front) else np.empty((0, len(predicted.names)))
+    return visited[order(visited, n, among)]
 
 
-def within(archive: Archive, batch: Batch, capacity: int | None) -> Archive:
-    """The archive without those that have to leave so that the batch fits into the capacity."""
-    room = len(archive) if capacity is None else max(capacity - len(batch.X), 0)
-    return archive if len(archive) <= room else _keep(archive.measured, spread(archive.measured.F, room))
+def leaving(archive: Archive, n_new: int, capacity: int | None) -> tuple[Architecture, ...]:
+    """What has to leave the archive so that `n_new` more fit: the failures, then the least useful of the rest."""
+    if capacity is None or len(archive) + n_new <= capacity:
+        return ()
+    staying = _keep(archive.measured, spread(archive.measured.F, max(capacity - n_new, 0)))
+    return tuple(e.architecture for e in archive if e.architecture not in staying.architectures)
 
 
 def stale(archive: Archive, policy: str) -> Encodings:

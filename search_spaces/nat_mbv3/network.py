@@ -10,10 +10,26 @@ from nat_mbv3.layout import STAGES, Layer, Layout, Stage, channels, expanded, sq
 class ConvBN(nn.Sequential):
     """Convolution without bias and batch normalisation; `same` padding for odd kernels."""
 
-    def __init__(self, c_in: int, c_out: int, kernel: int, *, stride: int = 1, groups: int = 1) -> None:
+    def __init__(self, c_in: int, c_out: int, kernel: int, *, stride: int = 1, depthwise: bool = False) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
+        convolution, groups = (Depthwise, c_in) if depthwise else (nn.Conv2d, 1)
+        self.conv = convolution(c_in, c_out, kernel, stride, kernel // 2, groups=groups, bias=False)
         self.bn = nn.BatchNorm2d(c_out)
+
+
+class Depthwise(nn.Conv2d):
+    """A depthwise convolution that leaves out the rim of its kernel where that can only meet padding.
+
+    On a map of side h no two pixels are more than h - 1 apart, so of a larger kernel the centre of side 2h - 1 does all
+    the work. The result is the same; on small pictures the backward pass is several times faster.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        rim = max(self.kernel_size[0] // 2 - max(x.shape[-2:]) + 1, 0)
+        if not rim:
+            return super().forward(x)
+        centre = self.weight[:, :, rim:-rim, rim:-rim]
+        return nn.functional.conv2d(x, centre, None, self.stride, centre.shape[-1] // 2, groups=self.groups)
 
 
 class SqueezeExcite(nn.Module):
@@ -36,7 +52,7 @@ class MobileLayer(nn.Module):
         super().__init__()
         mid = expanded(c_in, layer.expand)
         self.expand = ConvBN(c_in, mid, 1)
-        self.depthwise = ConvBN(mid, mid, layer.kernel, stride=stride, groups=mid)
+        self.depthwise = ConvBN(mid, mid, layer.kernel, stride=stride, depthwise=True)
         self.se = SqueezeExcite(mid) if stage.squeeze_excite else nn.Identity()
         self.project = ConvBN(mid, c_out, 1)
         self.activation = nn.Hardswish() if stage.hard_swish else nn.ReLU()
@@ -53,7 +69,7 @@ class FirstLayer(nn.Module):
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
-        self.depthwise = ConvBN(c_in, c_in, 3, groups=c_in)
+        self.depthwise = ConvBN(c_in, c_in, 3, depthwise=True)
         self.project = ConvBN(c_in, c_out, 1)
         self.shortcut = c_in == c_out
 

@@ -1,0 +1,80 @@
+"""The command line: one module a command, imported when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+import sys
+from typing import Any
+
+import click
+
+from nat_core import __version__
+from nat_core.errors import NatError
+
+COMMANDS = ("run", "resume", "front", "cost", "plugins")
+
+
+class Commands(click.Group):
+    """Loads a command's module when the command is named, so that `nat --help` stays fast."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands, in the order a newcomer meets them."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = importlib.import_module(f"nat_core.cli.{cmd_name}").command
+        return command
+
+    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
+        """As click's, with the nearest names for a typo."""
+        from nat_core.errors import unknown
+
+        if args and args[0] not in COMMANDS:
+            raise click.UsageError(unknown("command", args[0], COMMANDS), ctx)
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="nat")
+@click.option("-v", "--verbose", is_flag=True, help="More about what happens; tracebacks of plugins.")
+def cli(verbose: bool) -> None:  # noqa: FBT001 - click passes flags as arguments
+    """Neural Architecture Transfer: your images in, a Pareto front of small networks out.
+
+    Begin with: nat run
+    """
+    logging.basicConfig(format="%(levelname)s: %(message)s", stream=sys.stderr, force=True)
+    logging.getLogger("nat_core").setLevel(logging.DEBUG if verbose else logging.WARNING)
+
+
+def main() -> None:
+    """Run a command; an error that the user can act on is printed without a traceback, with its own exit code."""
+    from nat_core.cli.signals import Stopped, stoppable
+
+    try:
+        with stoppable():
+            status = cli(standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except NatError as error:
+        _complain(str(error))
+        sys.exit(error.exit_code)
+    except Stopped as stop:
+        _complain(str(stop))
+        sys.exit(stop.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(141)
+    sys.exit(status if isinstance(status, int) else 0)
+
+
+def _complain(message: str) -> None:
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {message}", err=True)

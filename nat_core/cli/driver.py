@@ -1,0 +1,125 @@
+"""What `nat run`, `nat resume` and `nat front` have in common: drive a search and show it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from nat_core import config as configs
+from nat_core import journal, plugins
+from nat_core.archive import Archive
+from nat_core.cli.signals import Stopped
+from nat_core.config import RunConfig
+from nat_core.contracts import AdaptiveEstimator
+from nat_core.errors import StateError
+from nat_core.forecast import Forecast, forecast
+from nat_core.ledger import replay
+from nat_core.report.summary import Summary, document, summarise
+from nat_core.report.terminal import Display, duration, front_table
+from nat_core.run import Parts, Run, build, build_space, find_parts, finish, is_run, iterate, new_folder, opened
+
+
+def start(config: RunConfig, out: Path | None, *, as_json: bool) -> None:
+    """Run a config in a new folder, or go on in one that holds it."""
+    parts = find_parts(config)
+    _drive(parts, out or new_folder(config), frozenset(), as_json=as_json)
+
+
+def resume(folder: Path, accept: frozenset[str], *, as_json: bool) -> None:
+    """Go on with the run in a folder."""
+    _drive(find_parts(_saved(folder)[0]), folder, accept, as_json=as_json)
+
+
+def rehearse(config: RunConfig, *, as_json: bool) -> None:
+    """Print what would run, with which plugins, and how long it would take. Writes nothing."""
+    parts = find_parts(config)
+    run = build(parts, Path())
+    expected = _expected(run)
+    if as_json:
+        facts = {"config": config.model_dump(mode="json"), "plugins": parts.versions(), "seconds": round(expected.total, 1)}
+        click.echo(json.dumps(facts))
+        return
+    click.echo(configs.dump(config, plugins=parts.versions()))
+    click.echo(f"# {_what(run)}")
+    click.echo(f"# expected time: {duration(expected.total)}")
+
+
+def show_front(folder: Path, *, as_json: bool) -> None:
+    """The front of a run folder, from its journal alone."""
+    config, tables = _saved(folder)
+    offer = plugins.registry().find("search_spaces", config.space)
+    space = build_space(config, offer, tables)
+    records = journal.read(folder / "journal.jsonl")
+    summaries = list(summarise(replay(records, config.objectives), ()))
+    if not len(summaries[-1].front):
+        raise StateError(f"{folder} has no measured architecture yet; `nat resume {folder}` goes on with it")
+    tested = {tuple(r["architecture"]): r["objectives"] for r in records if r["kind"] == "tested"}
+    if as_json:
+        click.echo(json.dumps(document(str(folder), summaries[-1], space, tested)))
+    else:
+        Console().print(front_table(summaries[-1], space, tested))
+
+
+def _drive(parts: Parts, folder: Path, accept: frozenset[str], *, as_json: bool) -> None:
+    try:
+        run = build(parts, folder)
+        summary, tested = _search(run, accept)
+    except Stopped as stop:
+        raise stop.noting(f"Nothing recorded is lost. Go on with: nat resume {folder}" if is_run(folder) else "") from None
+    if as_json:
+        click.echo(json.dumps(document(str(folder), summary, run.space, tested)))
+        return
+    console = Console()
+    console.print(front_table(summary, run.space, tested))
+    console.print(f"\nThe run is in {folder}", highlight=False, soft_wrap=True)
+
+
+def _search(run: Run, accept: frozenset[str]) -> tuple[Summary, dict[tuple[int, ...], dict[str, float]]]:
+    """The search from beginning to end, shown on stderr."""
+    console = Console(stderr=True)
+    shown: list[Display] = []
+
+    def progress(phase: str, done: int, total: int) -> None:
+        if shown:
+            shown[0].progress(phase, done, total)
+
+    with opened(run, progress, accept) as ledger:
+        expected = _expected(run) if ledger.journal.first("finished") is None else Forecast((), ())
+        console.print(f"{_what(run)}; about {duration(expected.total)}\n{run.folder}", highlight=False, soft_wrap=True)
+        for path, reason in list(run.data.skipped.items())[:5]:
+            console.print(f"skipped {path}: {reason}", style="yellow", highlight=False, soft_wrap=True)
+        with Display(console, run.space, expected, run.plan.iterations) as display:
+            shown.append(display)
+            seen = list[Archive]()
+            for summary in summarise(_noting(iterate(run, ledger), seen), run.problem.estimators):
+                display.show(summary)
+            return summary, finish(run, ledger, seen[-1])
+
+
+def _noting(archives: Iterator[Archive], seen: list[Archive]) -> Iterator[Archive]:
+    """Pass archives on, keeping the last."""
+    for archive in archives:
+        seen[:] = [archive]
+        yield archive
+
+
+def _what(run: Run) -> str:
+    c = run.config
+    data = f"{c.data} ({len(run.data.train):,} training images, {len(run.data.classes)} classes)"
+    return f"{c.space} on {data}: {' and '.join(c.objectives)} by {c.optimizer} with {c.surrogate}, preset {c.preset}"
+
+
+def _expected(run: Run) -> Forecast:
+    """A forecast from a rehearsal of every estimator that can."""
+    trials = [e.rehearse(run.plan.iterations) for e in run.problem.estimators.values() if isinstance(e, AdaptiveEstimator)]
+    return forecast(run.plan, trials)
+
+
+def _saved(folder: Path) -> tuple[RunConfig, dict[str, object]]:
+    if not is_run(folder):
+        raise StateError(f"{folder} holds no run; `nat run --out {folder}` starts one there")
+    return configs.reload(folder / "run.toml")

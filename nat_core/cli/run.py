@@ -1,0 +1,42 @@
+"""`nat run`: start a run, or go on with the one in the folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nat_core import config as configs
+
+
+@click.command(name="run", short_help="Search for a Pareto front of networks on your data.")
+@click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
+@click.option("--space", help="Search space.  [default: mbv3]")
+@click.option("--data", help="Data set by name, or a folder of images.  [default: digits]")
+@click.option("--surrogate", help="What stands in for a costly objective.  [default: rbf]")
+@click.option("--optimizer", help="What proposes architectures.  [default: nsga3]")
+@click.option("--objective", "objectives", multiple=True, help="Lower is better; give two or more.  [default: top1_error, macs]")
+@click.option("--constraint", "constraints", multiple=True, help="Such as 'macs<=20e6'; repeatable.")
+@click.option("--preset", help=f"{' | '.join(configs.PRESETS)}.  [default: quick]")
+@click.option("--seed", type=int, help="Of every random stream.  [default: 0]")
+@click.option("--out", type=click.Path(path_type=Path), help="Run folder; one that holds this run is gone on with.")
+@click.option("-s", "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Set an option; repeatable.")
+@click.option("--dry-run", is_flag=True, help="Print the resolved run, its plugins and its expected time; run nothing.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, nothing else there.")
+def command(
+    file: Path | None, preset: str | None, out: Path | None, settings: tuple[str, ...], dry_run: bool, as_json: bool, **words: Any
+) -> None:
+    """Search for a Pareto front of networks on your data.
+
+    With no word at all it runs the whole method on scikit-learn's digits, in a few minutes. FILE is a run file in TOML;
+    words on the command line win over it. Part names are those of `nat plugins`, options those of `nat plugins show`.
+    """
+    from nat_core.cli import driver
+
+    given = {name: value for name, value in words.items() if value not in (None, ())}
+    config = configs.resolve(preset, file, given, settings)
+    if dry_run:
+        driver.rehearse(config, as_json=as_json)
+    else:
+        driver.start(config, out, as_json=as_json)

@@ -1,0 +1,41 @@
+"""How long a run will take: from a rehearsal of its estimators before it begins, corrected as it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from nat_core.contracts import Rehearsal
+from nat_core.search import Plan
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Seconds of adaptation and of measurement expected in iterations 0, 1, …"""
+
+    adapt: tuple[float, ...]
+    measure: tuple[float, ...]
+
+    @property
+    def total(self) -> float:
+        """Of the whole run."""
+        return sum(self.adapt) + sum(self.measure)
+
+    def done(self, iteration: int, phase: str, share: float) -> float:
+        """Expected seconds up to a share of a phase of an iteration."""
+        before = sum(self.adapt[:iteration]) + sum(self.measure[:iteration])
+        if iteration >= len(self.adapt):
+            return self.total
+        if phase == "measure":
+            return before + self.adapt[iteration] + share * self.measure[iteration]
+        return before + (share * self.adapt[iteration] if phase == "adapt" else 0.0)
+
+
+def forecast(plan: Plan, rehearsals: Iterable[Rehearsal]) -> Forecast:
+    """The expectation for a plan."""
+    trials = list(rehearsals)
+    sizes = [min(plan.initial + i * plan.batch, plan.capacity or 2**62) for i in range(plan.iterations + 1)]
+    new = [plan.initial] + [plan.batch] * plan.iterations
+    measured = {"all": sizes, "none": new, "front": [n + s // 3 for n, s in zip(new, sizes, strict=True)]}[plan.remeasure]
+    adapt = tuple(sum(t.adapt[i] for t in trials) for i in range(plan.iterations + 1))
+    return Forecast(adapt, tuple(n * sum(t.measure for t in trials) for n in measured))

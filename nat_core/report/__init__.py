@@ -1,0 +1,1 @@
+"""What a person looks at: summaries of archives, tables and the live display."""

@@ -1,0 +1,80 @@
+"""An archive in numbers: its front, its hypervolume, and how well the surrogates ranked what they proposed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nat_core.archive import Archive
+from nat_core.contracts import SearchSpace
+from nat_core.encoding import Architecture, Values
+from nat_core.pareto import hypervolume, reference_point
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One iteration."""
+
+    iteration: int
+    architectures: int  # measured up to now, each counted once
+    hypervolume: float  # the share of the box up to the initial sample's worst point, 0 … 1
+    rank_correlation: Mapping[str, float | None]  # Kendall's tau of predicted and measured, by costly objective
+    front: Archive
+
+
+def summarise(archives: Iterable[Archive], costly: Collection[str]) -> Iterable[Summary]:
+    """A summary for each archive; all hypervolumes share the reference point of the first."""
+    reference: Values | None = None
+    seen = set[Architecture]()
+    for iteration, archive in enumerate(archives):
+        if reference is None and len(archive.measured):
+            reference = reference_point(archive.measured.F)
+        seen |= archive.measured.architectures
+        volume = 0.0 if reference is None or not feasible(archive) else hypervolume(archive.front.F, reference)
+        correlation = {n: rank_correlation(archive, n) for n in archive.names if n in costly}
+        yield Summary(iteration, len(seen), volume, correlation, archive.front)
+
+
+def feasible(archive: Archive) -> bool:
+    """Whether anything measured meets the constraints."""
+    return bool(len(archive.measured)) and bool(archive.measured.violation.min() <= 0)
+
+
+def rank_correlation(archive: Archive, name: str) -> float | None:
+    """Kendall's tau between predicted and measured values of the newest batch; none where there is nothing to rank."""
+    from scipy.stats import kendalltau
+
+    column = archive.names.index(name)
+    pairs = [(e.predicted[column], e.objectives[column]) for e in archive.measured if e.predicted and e.objectives]
+    if len(pairs) < 2 or any(len(set(values)) < 2 for values in zip(*pairs, strict=True)):
+        return None
+    tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)
+    return tau if np.isfinite(tau) else None
+
+
+def document(
+    folder: str, summary: Summary, space: SearchSpace, tested: Mapping[Architecture, Mapping[str, float]]
+) -> dict[str, Any]:
+    """The result of a run as plain JSON values: what `--json` prints."""
+    front = [
+        {
+            "architecture": space.describe(e.architecture)["architecture"],
+            "objectives": dict(zip(summary.front.names, map(plain, e.objectives or ()), strict=True)),
+            "test": dict(tested.get(e.architecture, {})),
+        }
+        for e in ordered(summary.front)
+    ]
+    return {"run": folder, "evaluations": summary.architectures, "hypervolume": summary.hypervolume, "front": front}
+
+
+def ordered(front: Archive) -> list[Any]:
+    """The evaluations of a front, best in the first objective first."""
+    return sorted(front, key=lambda e: e.objectives or ())
+
+
+def plain(value: float) -> float | int:
+    """A whole number without its decimal point."""
+    return int(value) if float(value).is_integer() and abs(value) >= 1 else value

@@ -1,0 +1,51 @@
+"""The archive as a table for a spreadsheet, and as a picture. Derived: both may be deleted."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+
+from nat_core.archive import Archive
+from nat_core.durable import publish, publish_text
+from nat_core.run import Run
+
+
+def write_table(run: Run, archive: Archive) -> None:
+    """Every measured architecture with its objectives; `front` is 1 for those on the front."""
+    on_front = archive.front.architectures
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(["architecture", *archive.names, "front"])
+    for e in archive.measured:
+        name = run.space.describe(e.architecture)["architecture"]
+        writer.writerow([name, *(e.objectives or ()), int(e.architecture in on_front)])
+    publish_text(run.folder / "front.csv", text.getvalue())
+
+
+def draw_front(run: Run, archive: Archive) -> None:
+    """The first objective against each of the others, the front on top of the archive."""
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    first, *others = archive.names
+    figure = Figure(figsize=(5.5 * len(others), 4.2), layout="constrained")
+    axes = figure.subplots(1, len(others), squeeze=False)[0]
+    measured, front = archive.measured.F, archive.front.F
+    for axis, name in zip(axes, others, strict=True):
+        column = archive.names.index(name)
+        axis.scatter(measured[:, column], measured[:, 0], s=18, color="#b8c0cc", label="measured")
+        order = front[:, column].argsort()
+        style = "o-" if len(others) == 1 else "o"
+        axis.plot(front[order, column], front[order, 0], style, color="#0b6bcb", markersize=5, label="Pareto front")
+        axis.set_xlabel(f"{name} (lower is better)")
+        axis.set_ylabel(f"{first} (lower is better)")
+        axis.grid(alpha=0.25)
+        axis.legend(frameon=False)
+    figure.suptitle(f"{run.config.space} on {run.config.data}: {len(archive.measured)} architectures")
+
+    def save(file: Path) -> None:
+        with mpl.rc_context({"svg.hashsalt": "nat"}):
+            figure.savefig(file, format="svg", metadata={"Date": None})
+
+    publish(run.folder / "front.svg", save)
