@@ -1,18 +1,18 @@
-"""The run file: what a run is made of, in layers. Later layers win: defaults, preset, FILE, the words of the command line.
+"""The run file: what a run is made of, in layers. Later layers win: preset, FILE, the words of the command line.
 
-    space = "mbv3"
-    data = "digits"                  # a data set's name, or a folder of pictures
-    surrogate = "rbf"
-    optimizer = "nsga3"
-    objectives = ["top1_error", "macs"]
-    constraints = ["macs<=20e6"]
-    seed = 0
+space = "mbv3"
+data = "digits"                  # a data set's name, or a folder of pictures
+surrogate = "rbf"
+optimizer = "nsga3"
+objectives = ["top1_error", "macs"]
+constraints = ["macs<=20e6"]
+seed = 0
 
-    [search]
-    iterations = 6
+[search]
+iterations = 6
 
-    [options.mbv3]                   # options of a part, by its name
-    widths = [1.0]
+[options.mbv3]                   # options of a part, by its name
+widths = [1.0]
 """
 
 from __future__ import annotations
@@ -95,7 +95,9 @@ def resolve(preset: str | None, file: Path | None, words: Layer, settings: Itera
     named = validate(_merge({k: v for k, v in basis.items() if k != "options"}, given), file)
     for part in named.options:
         if part not in named.parts():
-            raise ConfigError(f"options are set for {part!r}, which is not a part of this run: {unknown('part', part, named.parts())}")
+            raise ConfigError(
+                f"options are set for {part!r}, which is not a part of this run: {unknown('part', part, named.parts())}"
+            )
     defaults = {part: options for part, options in basis.get("options", {}).items() if part in named.parts()}
     return named.model_copy(update={"options": _merge(defaults, named.options)})
 
@@ -142,7 +144,9 @@ def setting(text: str) -> Layer:
         raise ConfigError(f"cannot read the setting {text!r}: write part.option=value, such as mbv3.widths=1.0")
     if len(names) == 1:
         if names[0] not in RunConfig.model_fields:
-            raise ConfigError(f"{unknown('setting', names[0], RunConfig.model_fields)} Options of a part are part.option.")
+            raise ConfigError(
+                f"{unknown('setting', names[0], RunConfig.model_fields)} Options of a part are part.option."
+            )
         return {names[0]: _value(value.strip())}
     part, option = names
     return {part: {option: _value(value)}} if part == "search" else {"options": {part: {option: _value(value)}}}
@@ -189,5 +193,9 @@ def _fault(error: Any) -> str:
     where = ".".join(map(str, error["loc"]))
     if error["type"] == "extra_forbidden":
         model = SearchConfig if error["loc"][0] == "search" else RunConfig
-        return unknown("setting", where, (f"search.{f}" for f in model.model_fields) if model is SearchConfig else model.model_fields)
+        return unknown(
+            "setting",
+            where,
+            (f"search.{f}" for f in model.model_fields) if model is SearchConfig else model.model_fields,
+        )
     return f"{where} is {error['input']!r}: {error['msg']}"

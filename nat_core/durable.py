@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import BinaryIO
 
 from nat_core.errors import ResourceError
 
@@ -93,10 +93,13 @@ def sync_folder(folder: Path, disk: Disk = DISK) -> None:
         os.close(descriptor)
 
 
-def sha256(stream: IO[bytes]) -> str:
+def sha256(stream: BinaryIO) -> str:
     """Of an open file, from its beginning."""
     stream.seek(0)
-    return hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = hashlib.sha256()
+    while block := stream.read(1 << 20):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 @contextlib.contextmanager
@@ -122,7 +125,9 @@ def sole_writer(folder: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             holder = os.read(descriptor, 200).decode(errors="replace").strip() or "another process"
-            raise ResourceError(f"{folder} is in use by {holder}; wait for it to end, or choose another folder") from None
+            raise ResourceError(
+                f"{folder} is in use by {holder}; wait for it to end, or choose another folder"
+            ) from None
         with on_disk(folder):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)

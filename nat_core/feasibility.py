@@ -29,16 +29,16 @@ def require_feasible(problem: Problem) -> None:
             nearest = problem.costs[constraint.name](x)[0]
             word = "smallest" if constraint.relation == "<=" else "largest"
             raise ConfigError(
-                f"no architecture of this space meets {constraint}: the {word} {constraint.name} it has is {nearest:.6g}, "
-                f"of {_name(problem, x)}"
+                f"no architecture of this space meets {constraint}: the {word} {constraint.name} it has is "
+                f"{nearest:.6g}, of {_name(problem, x)}"
             )
     together = replace(problem, constraints=cheap)
     x = descend(together, together.cost_violation)
     if together.cost_violation(x)[0] > 0:
         nearest = ", ".join(f"{c.name}={problem.costs[c.name](x)[0]:.6g}" for c in cheap)
         raise ConfigError(
-            f"each constraint can be met, but not {' and '.join(map(str, cheap))} together: the nearest architecture found "
-            f"has {nearest} ({_name(problem, x)})"
+            f"each constraint can be met, but not {' and '.join(map(str, cheap))} together: "
+            f"the nearest architecture found has {nearest} ({_name(problem, x)})"
         )
 
 

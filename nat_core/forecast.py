@@ -11,7 +11,7 @@ from nat_core.search import Plan
 
 @dataclass(frozen=True)
 class Forecast:
-    """Seconds of adaptation and of measurement expected in iterations 0, 1, …"""
+    """The seconds of adaptation and of measurement that are expected of each iteration, from 0."""
 
     adapt: tuple[float, ...]
     measure: tuple[float, ...]
@@ -36,6 +36,8 @@ def forecast(plan: Plan, rehearsals: Iterable[Rehearsal]) -> Forecast:
     trials = list(rehearsals)
     sizes = [min(plan.initial + i * plan.batch, plan.capacity or 2**62) for i in range(plan.iterations + 1)]
     new = [plan.initial] + [plan.batch] * plan.iterations
-    measured = {"all": sizes, "none": new, "front": [n + s // 3 for n, s in zip(new, sizes, strict=True)]}[plan.remeasure]
+    measured = {"all": sizes, "none": new, "front": [n + s // 3 for n, s in zip(new, sizes, strict=True)]}[
+        plan.remeasure
+    ]
     adapt = tuple(sum(t.adapt[i] for t in trials) for i in range(plan.iterations + 1))
     return Forecast(adapt, tuple(n * sum(t.measure for t in trials) for n in measured))

@@ -51,7 +51,9 @@ class Journal:
         size = os.fstat(self._descriptor).st_size
         if size == sound:
             return
-        log.warning("%s: cut %d bytes of an unfinished record at byte %d; it is made again", self.file, size - sound, sound)
+        log.warning(
+            "%s: cut %d bytes of an unfinished record at byte %d; it is made again", self.file, size - sound, sound
+        )
         with on_disk(self.file):
             self._disk.truncate(self._descriptor, sound)
             self._disk.fsync(self._descriptor)
@@ -121,8 +123,8 @@ def _open(line: bytes, previous: int, where: str) -> tuple[Record, int]:
     crc = zlib.crc32(body, previous)
     if seal != f',"crc":"{crc:08x}"}}'.encode():
         raise StateError(
-            f"{where}: the record is damaged, or not of this journal. Nothing was changed. Restore the file from a copy; "
-            "or cut it before that byte, and what followed is measured again."
+            f"{where}: the record is damaged, or not of this journal. Nothing was changed. "
+            "Restore the file from a copy; or cut it before that byte, and what followed is measured again."
         )
     record: Record = json.loads(body)
     return record, crc

@@ -89,7 +89,11 @@ class Ledger:
         for i, architecture in enumerate(missing):
             self.progress("measure", i, len(missing))
             done[architecture] = self._measure(iteration, architecture)
-        predicted = {} if batch.predicted is None else dict(zip(as_architectures(batch.X), batch.predicted.tolist(), strict=True))
+        predicted = (
+            {}
+            if batch.predicted is None
+            else dict(zip(as_architectures(batch.X), batch.predicted.tolist(), strict=True))
+        )
         return [evaluation(done[a], self.problem.names, predicted.get(a)) for a in as_architectures(rows)]
 
     def _results(self, iteration: int) -> Iterator[Record]:

@@ -52,7 +52,9 @@ def checked(part: str, factory: Factory, given: Mapping[str, Any]) -> dict[str, 
             raise ConfigError(f"{unknown(f'option of {part}', name, schema)}\n{describe(part, factory)}")
     missing = [o.name for o in schema.values() if o.default is inspect.Parameter.empty and o.name not in given]
     if missing:
-        raise ConfigError(f"{part} needs {', '.join(missing)}: set it with -s {part}.{missing[0]}=…\n{describe(part, factory)}")
+        raise ConfigError(
+            f"{part} needs {', '.join(missing)}: set it with -s {part}.{missing[0]}=…\n{describe(part, factory)}"
+        )
     return {name: _convert(part, schema[name], value) for name, value in given.items()}
 
 
@@ -80,7 +82,11 @@ def _hints(factory: Factory) -> dict[str, Any]:
     try:
         return typing.get_type_hints(factory, include_extras=True)
     except (NameError, TypeError):  # names that exist for type checkers alone: take what can be had
-        return {n: p.annotation for n, p in inspect.signature(factory).parameters.items() if not isinstance(p.annotation, str)}
+        return {
+            n: p.annotation
+            for n, p in inspect.signature(factory).parameters.items()
+            if not isinstance(p.annotation, str)
+        }
 
 
 def _convert(part: str, option: Option, value: Any) -> Any:

@@ -46,7 +46,7 @@ def hypervolume(F: Objectives, reference: Values) -> float:
     share a reference.
     """
     _require_finite(F)
-    inside = F[(F < reference).all(axis=1)]
+    inside = F[(reference > F).all(axis=1)]
     if not len(inside):
         return 0.0
     import moocore
@@ -58,7 +58,8 @@ def hypervolume(F: Objectives, reference: Values) -> float:
 def normalised(F: Objectives, like: Objectives) -> Objectives:
     """F with the range of every objective in `like` mapped to [0, 1]; a constant objective maps to 0."""
     low, high = like.min(axis=0), like.max(axis=0)
-    return (F - low) / np.where(high > low, high - low, 1.0)
+    scaled: Objectives = (F - low) / np.where(high > low, high - low, 1.0)
+    return scaled
 
 
 def spread(F: Objectives, n: int, among: Objectives | None = None) -> NDArray[np.int64]:

@@ -125,7 +125,7 @@ def find(kind: str, name: str) -> Factory:
 
 
 def _entry_points() -> list[importlib.metadata.EntryPoint]:
-    """Our own first, then by distribution; one entry per distribution and name, however often its metadata lies about."""
+    """Our own first, then by distribution; each once, however often its metadata lies about."""
     found = {(_distribution(e), e.name): e for e in reversed(importlib.metadata.entry_points(group=GROUP))}
     return [found[key] for key in sorted(found, key=lambda key: (key[0] != OWN, key))]
 

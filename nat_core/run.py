@@ -1,10 +1,10 @@
 """From a config and a folder to a search: start it, resume it, replay it.
 
-    runs/digits-mbv3-20261122-1/
-      run.toml           the resolved config; plugins with versions; what the data and the space were
-      journal.jsonl      the truth
-      weights/           what the estimators learnt, by iteration
-      front.csv, front.svg   derived by listeners; may be deleted
+runs/digits-mbv3-20261122-1/
+  run.toml           the resolved config; plugins with versions; what the data and the space were
+  journal.jsonl      the truth
+  weights/           what the estimators learnt, by iteration
+  front.csv, front.svg   derived by listeners; may be deleted
 """
 
 from __future__ import annotations
@@ -96,7 +96,9 @@ def find_parts(config: RunConfig) -> Parts:
     constraints = tuple(Constraint.parse(text) for text in config.constraints)
     names = tuple(dict.fromkeys(config.objectives))
     if len(names) < 2:
-        raise ConfigError(f"the objectives are {', '.join(config.objectives)}: a front needs two different ones at least")
+        raise ConfigError(
+            f"the objectives are {', '.join(config.objectives)}: a front needs two different ones at least"
+        )
     estimators = {n: registry.find("estimators", n) for n in names if _is_estimator(registry, n)}
     cheap = dict.fromkeys([*(n for n in names if n not in estimators), *(c.name for c in constraints)])
     costs = {n: registry.find("cost_models", n) for n in cheap if n not in estimators}
@@ -124,7 +126,10 @@ def _is_estimator(registry: plugins.Registry, name: str) -> bool:
     if name in costs:
         return False
     if name in claimed:
-        registry.find("estimators" if any(o.kind == "estimators" and o.name == name for o in registry.offers) else "cost_models", name)
+        registry.find(
+            "estimators" if any(o.kind == "estimators" and o.name == name for o in registry.offers) else "cost_models",
+            name,
+        )
     raise ConfigError(unknown("objective or cost", name, [*estimators, *costs]))
 
 
@@ -194,9 +199,13 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
             tables = {"plugins": run.parts.versions(), "context": _context(run), "identity": identity}
             publish_text(run.folder / "run.toml", configs.dump(run.config, **tables))
         elif not (run.folder / "run.toml").exists():
-            raise StateError(f"{run.folder} has a journal and no run.toml; restore it from a copy, or use another folder")
+            raise StateError(
+                f"{run.folder} has a journal and no run.toml; restore it from a copy, or use another folder"
+            )
         elif (run.folder / "weights").exists() and not _has_content(run.folder / "journal.jsonl"):
-            raise StateError(f"{run.folder} has weights and no journal; restore journal.jsonl from a copy, or use another folder")
+            raise StateError(
+                f"{run.folder} has weights and no journal; restore journal.jsonl from a copy, or use another folder"
+            )
         with Journal(run.folder / "journal.jsonl") as journal:
             begun = journal.records[0] if journal.records else journal.append("begun", format=FORMAT, **identity)
             _require_same(run.folder, begun, identity, accept)
@@ -251,13 +260,19 @@ def _context(run: Run) -> dict[str, Any]:
 
 def _require_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any], accept: frozenset[str]) -> None:
     if begun.get("kind") != "begun" or begun.get("format") != FORMAT:
-        raise StateError(f"{folder} was made by another version of nat (journal format {begun.get('format')!r}; this reads {FORMAT})")
+        raise StateError(
+            f"{folder} was made by another version of nat (journal format {begun.get('format')!r}; this reads {FORMAT})"
+        )
     changed = {name for name in ("config", "space", "data", "plugins") if begun.get(name) != now[name]}
     for name in sorted(changed - accept):
         detail = _difference(begun.get(name), now[name])
         raise StateError(
             f"{folder} cannot go on: its {name} changed since it began ({detail}). Nothing in it was touched. "
-            + ("Start a new run in another folder." if name in {"config", "space"} else f"`nat resume {folder} --accept {name}` goes on all the same.")
+            + (
+                "Start a new run in another folder."
+                if name in {"config", "space"}
+                else f"`nat resume {folder} --accept {name}` goes on all the same."
+            )
         )
 
 

@@ -133,10 +133,12 @@ def stale(archive: Archive, policy: str) -> Encodings:
 def require_success(archive: Archive, plan: Plan) -> None:
     """Raise `FailureBudgetError` when too large a share of the archive could not be measured."""
     failed = [e for e in archive if e.objectives is None]
-    if len(failed) >= plan.failure_floor and len(failed) > plan.failure_rate * len(archive) or not len(archive.measured):
+    if (len(failed) >= plan.failure_floor and len(failed) > plan.failure_rate * len(archive)) or not len(
+        archive.measured
+    ):
         raise FailureBudgetError(
-            f"{len(failed)} of {len(archive)} architectures could not be measured; the last reason: {failed[-1].failure}. "
-            "What was measured is kept in the journal."
+            f"{len(failed)} of {len(archive)} architectures could not be measured; "
+            f"the last reason: {failed[-1].failure}. What was measured is kept in the journal."
         )
 
 

@@ -64,7 +64,9 @@ class WeightStore:
             return
         log.warning("weights of iteration %d: %s; making them again from iteration %d", version, fault, version - 1)
         if version not in self._inputs or (version > 0 and self._fault(version - 1)):
-            raise StateError(f"the weights of iteration {version} in {self.folder} cannot be used ({fault}), nor can those before")
+            raise StateError(
+                f"the weights of iteration {version} in {self.folder} cannot be used ({fault}), nor can those before"
+            )
         self._put_aside(version)
         self.hold(version - 1)
         self._adapt(version, _silent)

@@ -43,7 +43,7 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
 @click.version_option(__version__, prog_name="nat")
 @click.option("-v", "--verbose", is_flag=True, help="More about what happens; tracebacks of plugins.")
-def cli(verbose: bool) -> None:  # noqa: FBT001 - click passes flags as arguments
+def cli(verbose: bool) -> None:
     """Neural Architecture Transfer: your images in, a Pareto front of small networks out.
 
     Begin with: nat run

@@ -20,11 +20,18 @@ from nat_core.plugins import Offer
 @click.argument("architectures", nargs=-1, metavar="ARCH...")
 @click.option("--space", default="mbv3", show_default=True, help="Search space.")
 @click.option("--cost", "costs", multiple=True, help="Cost model; repeatable.  [default: macs, params]")
-@click.option("--file", "file", type=click.Path(dir_okay=False, path_type=Path), help="Architectures as JSON, one a line.")
+@click.option(
+    "--file", "file", type=click.Path(dir_okay=False, path_type=Path), help="Architectures as JSON, one a line."
+)
 @click.option("-s", "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Such as mbv3.classes=10.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 def command(
-    architectures: tuple[str, ...], space: str, costs: tuple[str, ...], file: Path | None, settings: tuple[str, ...], as_json: bool
+    architectures: tuple[str, ...],
+    space: str,
+    costs: tuple[str, ...],
+    file: Path | None,
+    settings: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Say what the architectures ARCH cost: in the space's short text form, or as a JSON dictionary."""
     rows = [*_words(architectures), *(_lines(file) if file else ())]
@@ -37,7 +44,9 @@ def command(
         _print(table)
 
 
-def price(space: str, costs: tuple[str, ...], rows: list[tuple[str, Any]], settings: tuple[str, ...]) -> list[dict[str, Any]]:
+def price(
+    space: str, costs: tuple[str, ...], rows: list[tuple[str, Any]], settings: tuple[str, ...]
+) -> list[dict[str, Any]]:
     """A row per architecture: its short text form and its costs. `rows` are (where it stands, what stands there)."""
     registry, given = plugins.registry(), _options(settings)
     offers = [registry.find("search_spaces", space), *(registry.find("cost_models", c) for c in costs)]
@@ -48,7 +57,8 @@ def price(space: str, costs: tuple[str, ...], rows: list[tuple[str, Any]], setti
     columns = {o.name: _make(o, given, built)(X).tolist() for o in offers[1:]}
     names = [str(built.describe(a)["architecture"]) for a in architectures]
     return [
-        {"architecture": name, **{cost: _whole(values[i]) for cost, values in columns.items()}} for i, name in enumerate(names)
+        {"architecture": name, **{cost: _whole(values[i]) for cost, values in columns.items()}}
+        for i, name in enumerate(names)
     ]
 
 
@@ -95,7 +105,9 @@ def _json(text: str, where: str) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise ConfigError(f"{where}this is not JSON: {error}; write a string in quotes, or an object with ks, e, d, r, w") from None
+        raise ConfigError(
+            f"{where}this is not JSON: {error}; write a string in quotes, or an object with ks, e, d, r, w"
+        ) from None
 
 
 def _parse(space: Any, where: str, text: object) -> tuple[int, ...]:

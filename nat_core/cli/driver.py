@@ -40,7 +40,11 @@ def rehearse(config: RunConfig, *, as_json: bool) -> None:
     run = build(parts, Path())
     expected = _expected(run)
     if as_json:
-        facts = {"config": config.model_dump(mode="json"), "plugins": parts.versions(), "seconds": round(expected.total, 1)}
+        facts = {
+            "config": config.model_dump(mode="json"),
+            "plugins": parts.versions(),
+            "seconds": round(expected.total, 1),
+        }
         click.echo(json.dumps(facts))
         return
     click.echo(configs.dump(config, plugins=parts.versions()))
@@ -69,7 +73,9 @@ def _drive(parts: Parts, folder: Path, accept: frozenset[str], *, as_json: bool)
         run = build(parts, folder)
         summary, tested = _search(run, accept)
     except Stopped as stop:
-        raise stop.noting(f"Nothing recorded is lost. Go on with: nat resume {folder}" if is_run(folder) else "") from None
+        raise stop.noting(
+            f"Nothing recorded is lost. Go on with: nat resume {folder}" if is_run(folder) else ""
+        ) from None
     if as_json:
         click.echo(json.dumps(document(str(folder), summary, run.space, tested)))
         return
@@ -115,7 +121,9 @@ def _what(run: Run) -> str:
 
 def _expected(run: Run) -> Forecast:
     """A forecast from a rehearsal of every estimator that can."""
-    trials = [e.rehearse(run.plan.iterations) for e in run.problem.estimators.values() if isinstance(e, AdaptiveEstimator)]
+    trials = [
+        e.rehearse(run.plan.iterations) for e in run.problem.estimators.values() if isinstance(e, AdaptiveEstimator)
+    ]
     return forecast(run.plan, trials)
 
 

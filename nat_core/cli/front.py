@@ -10,7 +10,7 @@ import click
 @click.command(name="front", short_help="The Pareto front of a run.")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
-def command(run: Path, as_json: bool) -> None:  # noqa: FBT001 - click passes flags as arguments
+def command(run: Path, as_json: bool) -> None:
     """Show the Pareto front of the run in the folder RUN, as far as it has come. Reads only."""
     from nat_core.cli import driver
 

@@ -13,7 +13,7 @@ from nat_core.plugins import HOOKS, Offer, load
 @click.group(name="plugins", invoke_without_command=True, short_help="What is installed, from where.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 @click.pass_context
-def command(ctx: click.Context, as_json: bool) -> None:  # noqa: FBT001 - click passes flags as arguments
+def command(ctx: click.Context, as_json: bool) -> None:
     """List every plugin of every kind, with its distribution and version.
 
     A plugin that failed to load is listed with its error; everything else works.

@@ -11,7 +11,7 @@ import click
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--accept", multiple=True, type=click.Choice(["data", "plugins"]), help="Go on although these changed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, nothing else there.")
-def command(run: Path, accept: tuple[str, ...], as_json: bool) -> None:  # noqa: FBT001 - click passes flags as arguments
+def command(run: Path, accept: tuple[str, ...], as_json: bool) -> None:
     """Go on with the run in the folder RUN, as if it had never stopped.
 
     Refuses, and says why, if its data, plugins or config changed since it began.

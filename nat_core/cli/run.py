@@ -16,7 +16,9 @@ from nat_core import config as configs
 @click.option("--data", help="Data set by name, or a folder of images.  [default: digits]")
 @click.option("--surrogate", help="What stands in for a costly objective.  [default: rbf]")
 @click.option("--optimizer", help="What proposes architectures.  [default: nsga3]")
-@click.option("--objective", "objectives", multiple=True, help="Lower is better; give two or more.  [default: top1_error, macs]")
+@click.option(
+    "--objective", "objectives", multiple=True, help="Lower is better; give two or more.  [default: top1_error, macs]"
+)
 @click.option("--constraint", "constraints", multiple=True, help="Such as 'macs<=20e6'; repeatable.")
 @click.option("--preset", help=f"{' | '.join(configs.PRESETS)}.  [default: quick]")
 @click.option("--seed", type=int, help="Of every random stream.  [default: 0]")
@@ -25,7 +27,13 @@ from nat_core import config as configs
 @click.option("--dry-run", is_flag=True, help="Print the resolved run, its plugins and its expected time; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, nothing else there.")
 def command(
-    file: Path | None, preset: str | None, out: Path | None, settings: tuple[str, ...], dry_run: bool, as_json: bool, **words: Any
+    file: Path | None,
+    preset: str | None,
+    out: Path | None,
+    settings: tuple[str, ...],
+    dry_run: bool,
+    as_json: bool,
+    **words: Any,
 ) -> None:
     """Search for a Pareto front of networks on your data.
 

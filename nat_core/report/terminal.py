@@ -17,7 +17,12 @@ from nat_core.encoding import Architecture
 from nat_core.forecast import Forecast
 from nat_core.report.summary import Summary, ordered
 
-PHASES = {"adapt": "adapting the supernet", "measure": "measuring subnets", "search": "searching", "test": "testing the front"}
+PHASES = {
+    "adapt": "adapting the supernet",
+    "measure": "measuring subnets",
+    "search": "searching",
+    "test": "testing the front",
+}
 _ROWS = 12  # of the front while a run is live
 
 
@@ -26,7 +31,11 @@ def front_table(
 ) -> Table:
     """The front, a row an architecture; a column of test results where there are any."""
     rows = ordered(summary.front)
-    shown = rows if limit is None or len(rows) <= limit else [rows[round(i * (len(rows) - 1) / (limit - 1))] for i in range(limit)]
+    shown = (
+        rows
+        if limit is None or len(rows) <= limit
+        else [rows[round(i * (len(rows) - 1) / (limit - 1))] for i in range(limit)]
+    )
     title = f"Pareto front: {len(rows)} architectures" + ("" if len(shown) == len(rows) else f", {len(shown)} shown")
     table = Table(box=None, title=title, title_justify="left", title_style="bold", padding=(0, 2, 0, 0))
     table.add_column("architecture", no_wrap=True)
@@ -36,7 +45,11 @@ def front_table(
     for e in shown:
         test = tested.get(e.architecture, {})
         cells = [number(n, v) for n, v in zip(summary.front.names, e.objectives or (), strict=True)]
-        table.add_row(str(space.describe(e.architecture)["architecture"]), *cells, *(number(n, test[n]) for n in names if n in test))
+        table.add_row(
+            str(space.describe(e.architecture)["architecture"]),
+            *cells,
+            *(number(n, test[n]) for n in names if n in test),
+        )
     return table
 
 
@@ -76,11 +89,17 @@ class Display:
         self._iteration = 0
         self._summary: Summary | None = None
         self._bars = Progress(
-            TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TextColumn("{task.fields[note]}"), console=console
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
         )
         self._whole = self._bars.add_task("run", total=max(expected.total, 1e-9), note="")
         self._phase = self._bars.add_task("", total=1, note="")
-        self._live = Live(console=console, get_renderable=self._render, refresh_per_second=4) if console.is_terminal else None
+        self._live = (
+            Live(console=console, get_renderable=self._render, refresh_per_second=4) if console.is_terminal else None
+        )
 
     def __enter__(self) -> Self:
         if self._live:
@@ -110,7 +129,10 @@ class Display:
         self._summary, self._iteration = summary, summary.iteration + 1
         expected = self._expected.done(self._iteration, "search", 0.0)
         if time.monotonic() - self._start < 0.02 * expected:
-            self._skipped, self._start = expected, time.monotonic()  # read from the journal: says nothing about the pace
+            self._skipped, self._start = (
+                expected,
+                time.monotonic(),
+            )  # read from the journal: says nothing about the pace
         if not self._live:
             left = f" · {duration(self.left(expected))} left" if self._iteration <= self._iterations else ""
             self._console.print(facts(summary) + left, highlight=False, soft_wrap=True)
@@ -118,5 +140,6 @@ class Display:
     def _render(self) -> Group:
         if self._summary is None:
             return Group(self._bars)
-        return Group(front_table(self._summary, self._space, {}, _ROWS), Text(facts(self._summary), style="cyan"), self._bars)
-
+        return Group(
+            front_table(self._summary, self._space, {}, _ROWS), Text(facts(self._summary), style="cyan"), self._bars
+        )

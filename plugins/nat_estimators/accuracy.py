@@ -82,6 +82,16 @@ class Top1Error:
         steps = (self.schedule.steps(i, len(self.train)) for i in range(iterations + 1))
         return Rehearsal(tuple(a_step * n for n in steps), a_measurement)
 
+    def _error(self, architecture: Architecture, split: Batches) -> Measurement:
+        network = self.network(architecture)
+        side = self.space.input_shape(architecture)[1]
+        with torch.inference_mode():
+            wrong = sum(
+                int((network(_fast(split.plain(rows, side))).argmax(1) != split.labels[rows]).sum())
+                for rows in split.in_order(self.evaluation_batch)
+            )
+        return Measurement(wrong / len(split))
+
     def network(self, architecture: Architecture) -> nn.Module:
         """The plain network of an architecture, recalibrated on training images, in eval mode."""
         side = self.space.input_shape(architecture)[1]
@@ -99,7 +109,7 @@ def _sample(n: int, wanted: int, batch_size: int, seed: int) -> list[Tensor]:
     batch_size = min(batch_size, n)
     n_batches = max(min(wanted, n) // batch_size, 1)
     rows = rng(seed, "recalibration").permutation(n)[: n_batches * batch_size]
-    return list(torch.from_numpy(rows).split(batch_size))
+    return list(torch.split(torch.from_numpy(rows), batch_size))
 
 
 def _fast(images: Tensor) -> Tensor:
@@ -119,5 +129,7 @@ def _device(name: str) -> torch.device:
         device = torch.device(name)
         torch.empty(0, device=device)
     except (RuntimeError, AssertionError) as error:
-        raise ConfigError(f"top1_error.device is {name!r}, which cannot be used here: {str(error).splitlines()[0]}") from None
+        raise ConfigError(
+            f"top1_error.device is {name!r}, which cannot be used here: {str(error).splitlines()[0]}"
+        ) from None
     return device

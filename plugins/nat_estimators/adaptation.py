@@ -114,7 +114,7 @@ def shuffled(n: int, batch_size: int, rng: np.random.Generator) -> Iterator[Tens
     """Row numbers, epoch after epoch in new orders, in batches of one size; an epoch's remainder is left out."""
     while True:
         order = torch.from_numpy(rng.permutation(n))
-        yield from order[: n // batch_size * batch_size].split(batch_size)
+        yield from torch.split(order[: n // batch_size * batch_size], batch_size)
 
 
 def _largest(space: SupernetSpace) -> Architecture:

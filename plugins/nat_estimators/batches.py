@@ -33,7 +33,7 @@ class Batches:
         return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
 
     def augmented(self, rows: Tensor, side: int, how: Augmentation, rng: np.random.Generator) -> Tensor:
-        """A random crop, maybe mirrored, of each picture, resized to `side`: one bilinear sampling for the whole batch."""
+        """A random crop of each picture, maybe mirrored, at `side`: one bilinear sampling for the whole batch."""
         crops = torch.from_numpy(random_crops(len(rows), how, rng)).to(self.images.device)
         images = self._normalise(self.images[rows])
         grid = functional.affine_grid(crops, [len(rows), 3, side, side], align_corners=False)
@@ -44,7 +44,7 @@ class Batches:
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         """Row numbers of all pictures, batch by batch."""
-        yield from torch.arange(len(self), device=self.labels.device).split(batch_size)
+        yield from torch.split(torch.arange(len(self), device=self.labels.device), batch_size)
 
 
 def batches(split: Split, data: Dataset, device: torch.device) -> Batches:
@@ -57,11 +57,13 @@ def batches(split: Split, data: Dataset, device: torch.device) -> Batches:
     )
 
 
-def random_crops(n: int, how: Augmentation, rng: np.random.Generator) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
+def random_crops(
+    n: int, how: Augmentation, rng: np.random.Generator
+) -> np.ndarray[tuple[int, int, int], np.dtype[np.float32]]:
     """Affine maps (n, 2, 3) from the unit square of the result to a random part of the picture.
 
-    The part has a share of the area uniform in [min_scale, 1] and an aspect ratio log-uniform in [3/4, 4/3], as torchvision's
-    RandomResizedCrop.
+    The part has a share of the area uniform in [min_scale, 1] and an aspect ratio log-uniform in [3/4, 4/3], as
+    torchvision's RandomResizedCrop.
     """
     area = rng.uniform(how.min_scale, 1.0, n)
     aspect = np.exp(rng.uniform(-1, 1, n) * np.log(4 / 3) / 2)

@@ -25,6 +25,7 @@ class Depthwise(nn.Conv2d):
     """
 
     def forward(self, x: Tensor) -> Tensor:
+        """As `nn.Conv2d`'s."""
         rim = max(self.kernel_size[0] // 2 - max(x.shape[-2:]) + 1, 0)
         if not rim:
             return super().forward(x)
@@ -41,6 +42,7 @@ class SqueezeExcite(nn.Module):
         self.expand = nn.Conv2d(squeezed(c), c, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        """The same shape."""
         gate = self.expand(self.reduce(x.mean((2, 3), keepdim=True)).relu())
         return x * nn.functional.hardsigmoid(gate)
 
@@ -59,8 +61,8 @@ class MobileLayer(nn.Module):
         self.shortcut = stride == 1 and c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.activation(self.expand(x))
-        y = self.project(self.se(self.activation(self.depthwise(y))))
+        """(n, c_in, h, w) → (n, c_out, h / stride, w / stride)."""
+        y: Tensor = self.project(self.se(self.activation(self.depthwise(self.activation(self.expand(x))))))
         return x + y if self.shortcut else y
 
 
@@ -74,7 +76,8 @@ class FirstLayer(nn.Module):
         self.shortcut = c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:
-        y = self.project(self.depthwise(x).relu())
+        """(n, c_in, h, w) → (n, c_out, h / stride, w / stride)."""
+        y: Tensor = self.project(self.depthwise(x).relu())
         return x + y if self.shortcut else y
 
 
@@ -99,6 +102,7 @@ class MobileNetV3(nn.Module):
         self.activation = nn.Hardswish()
 
     def forward(self, images: Tensor) -> Tensor:
+        """Logits, (n, n_classes)."""
         x = self.stages(self.first(self.activation(self.stem(images))))
         x = self.activation(self.final_expand(x)).mean((2, 3), keepdim=True)
         logits: Tensor = self.classifier(self.activation(self.feature_mix(x)).flatten(1))

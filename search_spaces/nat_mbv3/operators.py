@@ -27,7 +27,9 @@ class OperatorTable:
     index: NDArray[np.int64]
 
 
-def tabulate(resolutions: tuple[int, ...], widths: tuple[float, ...], codes: dict[int, Layer], classes: int) -> OperatorTable:
+def tabulate(
+    resolutions: tuple[int, ...], widths: tuple[float, ...], codes: dict[int, Layer], classes: int
+) -> OperatorTable:
     """All operators of a space whose layer codes mean `codes`; code 0 is a skipped layer."""
     rows: dict[str, tuple[int, Operator]] = {}
     index = np.full((len(resolutions), len(widths), N_SLOTS, 10), EMPTY, dtype=np.int64)

@@ -1,8 +1,8 @@
 """The 22 variables of the paper: resolution, width, and 20 layer slots, four to a stage.
 
-A layer's code is 0 (skipped; only the third and fourth of a stage may be) or 1 + kernel index + 3 · expansion index over
-kernels 3, 5, 7 and expansions 3, 4, 6. The published text form is two digits for the resolution's index, one for the
-width (0: 1.0, 1: 1.2) and the 20 codes: NAT-M1 is `08011001440551052208877`.
+A layer's code is 0 (skipped; only the third and fourth of a stage may be) or 1 + kernel index + 3 · expansion index
+over kernels 3, 5, 7 and expansions 3, 4, 6. The published text form is two digits for the resolution's index, one for
+the width (0: 1.0, 1: 1.2) and the 20 codes: NAT-M1 is `08011001440551052208877`.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _FORMS = (
 
 
 def resolutions_for(image_size: int) -> tuple[int, ...]:
-    """Steps of 4 from three quarters of the picture side up to it, as the paper's 192 … 256; the side within 32 … 256."""
+    """Steps of 4 from 3/4 of the picture side up to it, as the paper's 192 … 256; the side is held in 32 … 256."""
     top = min(max(image_size // 4 * 4, 32), 256)
     return tuple(range(top * 3 // 16 * 4, top + 1, 4))
 
 
 @dataclass(frozen=True)
 class MobileNetV3Space:
-    """`MobileNetV3Space(...)` meets `SupernetSpace` and `OperatorSpace`. Raises `ConfigError` for impossible options."""
+    """Meets `SupernetSpace` and `OperatorSpace`. Raises `ConfigError` for impossible options."""
 
     resolutions: tuple[int, ...]
     widths: tuple[float, ...] = WIDTHS
@@ -68,7 +68,9 @@ class MobileNetV3Space:
     def variables(self) -> tuple[Variable, ...]:
         """Resolution, width, and 20 slots whose choices are layer codes."""
         slots = (
-            Variable(f"stage{g + 1}.layer{j + 1}", self._slot_codes(j)) for g in range(len(STAGES)) for j in range(MAX_DEPTH)
+            Variable(f"stage{g + 1}.layer{j + 1}", self._slot_codes(j))
+            for g in range(len(STAGES))
+            for j in range(MAX_DEPTH)
         )
         return (Variable("resolution", self.resolutions), Variable("width", self.widths), *slots)
 
@@ -83,7 +85,7 @@ class MobileNetV3Space:
         """The code of every choice of every slot, (20, most choices)."""
         table = np.zeros((MAX_DEPTH * len(STAGES), 10), dtype=np.int64)
         for row, variable in zip(table, self.variables[2:], strict=True):
-            row[: len(variable.choices)] = variable.choices
+            row[: len(variable.choices)] = np.array(variable.choices)
         return table
 
     @cached_property
@@ -91,7 +93,7 @@ class MobileNetV3Space:
         """The inverse of `_codes`: the choice of every code of every slot, (20, 10)."""
         table = np.zeros_like(self._codes)
         for row, variable in zip(table, self.variables[2:], strict=True):
-            row[list(variable.choices)] = range(len(variable.choices))  # type: ignore[call-overload]
+            row[np.array(variable.choices)] = range(len(variable.choices))
         return table
 
     def _slots(self, X: Encodings) -> NDArray[np.int64]:
@@ -172,7 +174,9 @@ class MobileNetV3Space:
     def _read_mapping(self, given: Mapping[object, object]) -> tuple[int, float, list[int]]:
         try:
             kernels, expands, depths = ([int(v) for v in given[k]] for k in ("ks", "e", "d"))  # type: ignore[attr-defined]
-            resolution, width = (_only(given.get(k), default) for k, default in (("r", self.resolutions), ("w", self.widths)))
+            resolution, width = (
+                _only(given.get(k), default) for k, default in (("r", self.resolutions), ("w", self.widths))
+            )
         except (KeyError, TypeError, ValueError):
             raise ConfigError(f"cannot read an architecture from {dict(given)!r}: {_FORMS}") from None
         _require_member("r is", resolution, self.resolutions)

@@ -35,10 +35,11 @@ class Elastic(nn.Module):
 
     def lend(self, layout: Layout) -> Weights:
         """The state of the plain network of this layout, as views of (and kernels computed from) the shared weights."""
-        owned = dict(self.network.named_parameters())
-        owned.update(self.network.named_buffers())
+        owned: Weights = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
         return {
-            name: self._kernel(name, owned[name], shape) if name.endswith("depthwise.conv.weight") else _cut(owned[name], shape)
+            name: self._kernel(name, owned[name], shape)
+            if name.endswith("depthwise.conv.weight")
+            else _cut(owned[name], shape)
             for name, shape in _shapes(layout, self.n_classes).items()
         }
 
@@ -52,6 +53,7 @@ class Elastic(nn.Module):
         return kernel
 
     def forward(self, images: Tensor, layout: Layout) -> Tensor:
+        """Logits (n, n_classes) of the network of that layout."""
         skeleton = _skeleton(layout, self.n_classes).train(self.training)
         logits: Tensor = functional_call(skeleton, self.lend(layout), (images,), strict=True)
         return logits
