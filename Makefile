@@ -1,0 +1,36 @@
+# Two commands on a bare machine: `make demo` and `make test`. Both make the same environment in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test check docs bench clean
+
+demo: $(VENV)/ready
+	$(BIN)/nat run --space mbv3 --surrogate rbf
+
+test: $(VENV)/ready
+	$(BIN)/python -m pytest
+
+check: $(VENV)/ready
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	PYTHONPATH=.:plugins:search_spaces $(BIN)/lint-imports
+
+docs: $(VENV)/ready
+	$(BIN)/python docs/generate.py
+
+bench: $(VENV)/ready
+	$(BIN)/python benchmarks/costs.py
+	$(BIN)/python benchmarks/overhead.py
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+$(VENV)/ready: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "nat needs Python 3.11 or newer; $$($(PYTHON) --version) was found. Name another: make demo PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
