@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from nat_core.encoding import Architecture, Encodings, Objectives, as_encodings
 from nat_core.pareto import non_dominated
+
+Number = TypeVar("Number", np.int64, np.float64)
 
 
 @dataclass(frozen=True)
@@ -28,7 +31,7 @@ class Evaluation:
 
 @dataclass(frozen=True)
 class Archive:
-    """Evaluations of distinct architectures, in the order they were first proposed."""
+    """Evaluations of distinct architectures, in the order they were first proposed. Its matrices are read-only."""
 
     names: tuple[str, ...]  # of the objectives
     evaluations: tuple[Evaluation, ...] = ()
@@ -48,19 +51,19 @@ class Archive:
     def X(self) -> Encodings:
         """The architectures as rows, (n, n_variables)."""
         n_variables = len(self.evaluations[0].architecture) if self.evaluations else 0
-        return as_encodings((e.architecture for e in self.evaluations), n_variables)
+        return _frozen(as_encodings((e.architecture for e in self.evaluations), n_variables))
 
     @cached_property
     def F(self) -> Objectives:
         """The objectives as rows, (n, n_objectives); a row of NaN where the measurement failed."""
         missing = (float("nan"),) * len(self.names)
         rows = [missing if e.objectives is None else e.objectives for e in self.evaluations]
-        return np.array(rows, dtype=np.float64).reshape(len(rows), len(self.names))
+        return _frozen(np.array(rows, dtype=np.float64).reshape(len(rows), len(self.names)))
 
     @cached_property
     def violation(self) -> NDArray[np.float64]:
         """The constraint violation of every row, (n,)."""
-        return np.array([e.violation for e in self.evaluations], dtype=np.float64)
+        return _frozen(np.array([e.violation for e in self.evaluations], dtype=np.float64))
 
     @cached_property
     def measured(self) -> Archive:
@@ -90,3 +93,9 @@ class Archive:
         """Without some architectures."""
         gone = frozenset(architectures)
         return self if not gone else Archive(self.names, tuple(e for e in self if e.architecture not in gone))
+
+
+def _frozen(matrix: NDArray[Number]) -> NDArray[Number]:
+    """The matrix, read-only: it is cached, and a plugin that wrote to it would change the search."""
+    matrix.setflags(write=False)
+    return matrix

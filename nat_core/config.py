@@ -24,15 +24,16 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import tomli_w
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from nat_core.errors import ConfigError, StateError, unknown
 
 PRESETS = ("quick", "nat", "msunas")
 Layer = dict[str, Any]
+_MOST = 100_000
 
 
 class SearchConfig(BaseModel):
@@ -41,14 +42,23 @@ class SearchConfig(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     iterations: int = Field(6, ge=0, le=9999, description="iterations after the initial sample")
-    initial: int = Field(16, ge=2, description="architectures measured to begin with")
-    batch: int = Field(8, ge=1, description="new architectures in an iteration")
-    pool: int = Field(64, ge=1, description="proposals of the optimizer that a batch is chosen from")
+    initial: int = Field(16, ge=2, le=_MOST, description="architectures measured to begin with")
+    batch: int = Field(8, ge=1, le=_MOST, description="new architectures in an iteration")
+    pool: int = Field(64, ge=1, le=_MOST, description="proposals of the optimizer that a batch is chosen from")
     remeasure: Literal["all", "front", "none"] = Field("all", description="what new weights make stale")
     capacity: int | None = Field(None, ge=2, description="the archive never grows beyond this many")
     fit_size: int | None = Field(None, ge=2, description="the surrogates learn from at most this many")
     failure_rate: float = Field(0.5, ge=0, le=1, description="a larger share of failed measurements ends the run")
     failure_floor: int = Field(5, ge=1, description="once so many measurements have failed")
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        """An archive that cannot hold its beginning, or a batch and its own front, would forget what it found."""
+        if self.capacity is not None and self.capacity < (least := max(self.initial, self.batch + 1)):
+            raise ValueError(
+                f"capacity is {self.capacity}; for initial and batch as they are it has to be {least} at least"
+            )
+        return self
 
 
 class RunConfig(BaseModel):
@@ -117,7 +127,10 @@ def load(file: Path) -> Layer:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the run file {file}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # also text that is no UTF-8, a number of 5,000 digits, 1,000 brackets
         raise ConfigError(f"{file} is not TOML: {error}") from error
 
 
@@ -156,9 +169,10 @@ def _value(text: str) -> Any:
     """A TOML value where it is one, a list where there are commas, else the text itself."""
     text = text.strip()
     try:
-        return tomllib.loads(f"v = {text}")["v"]
-    except tomllib.TOMLDecodeError:
+        values = tomllib.loads(f"v = {text}")
+    except (ValueError, RecursionError):
         return [_value(item) for item in text.split(",") if item.strip()] if "," in text else text
+    return values["v"] if len(values) == 1 else text
 
 
 def _with_folder(given: Layer) -> Layer:
@@ -167,11 +181,21 @@ def _with_folder(given: Layer) -> Layer:
     if not isinstance(data, str):
         return given
     path = data.removeprefix("folder:")
-    looks_like_path = data != path or os.sep in data or data.startswith((".", "~")) or Path(data).is_dir()
-    if data == "folder" or not looks_like_path:
+    if data == "folder" or not (data != path or os.sep in data or data.startswith((".", "~")) or _is_folder(data)):
         return given
-    chosen = {"data": "folder", "options": {"folder": {"path": str(Path(path).expanduser().absolute())}}}
-    return _merge(given, chosen)
+    try:
+        place = str(Path(path).expanduser().absolute())
+    except RuntimeError as error:  # ~nobody
+        raise ConfigError(f"data is {data!r}: {error}") from None
+    chosen = {"data": "folder", "options": {"folder": {"path": place}}}
+    return _merge(given, chosen) if isinstance(given.get("options", {}), Mapping) else given
+
+
+def _is_folder(name: str) -> bool:
+    try:
+        return Path(name).is_dir()
+    except (OSError, ValueError):  # no such name is possible
+        return False
 
 
 def _merge_all(layers: Iterable[Layer]) -> Layer:

@@ -58,6 +58,7 @@ def publish(file: Path, write: Callable[[Path], None], disk: Disk = DISK) -> str
     draft = file.with_name(f".{file.name}.draft")
     with on_disk(file):
         try:
+            disk.unlink(draft)  # of a process that was killed
             write(draft)
             with draft.open("rb") as stream:
                 disk.fsync(stream.fileno())
@@ -128,6 +129,8 @@ def sole_writer(folder: Path) -> Iterator[None]:
             raise ResourceError(
                 f"{folder} is in use by {holder}; wait for it to end, or choose another folder"
             ) from None
+        except OSError as error:
+            raise ResourceError(f"cannot lock {folder}: {error.strerror}; its file system may have no locks") from error
         with on_disk(folder):
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, f"process {os.getpid()} on {socket.gethostname()}\n".encode(), 0)

@@ -1,9 +1,10 @@
 """The journal: an append-only file of records, the only truth of a run.
 
 A record is a line of strict JSON whose last member is a checksum over the rest of the line and the checksum before it,
-so that a damaged, missing, moved or foreign line is noticed. A record is on the disk before `append` returns. A line
-without its end is a write that was cut short: it is cut off when the journal is opened for writing. Damage anywhere
-else stops the run: nothing is skipped, and no damaged record is read as a different valid one.
+so that a damaged, missing, moved or foreign line is noticed. A record is on the disk before `append` returns. A last
+line without its end, or with a page of zeros where a power loss took its content, is a write that was cut short: it is
+cut off when the journal is opened for writing. Damage anywhere else stops the run: nothing is skipped, and no damaged
+record is read as a different valid one.
 """
 
 from __future__ import annotations
@@ -34,39 +35,47 @@ class Journal:
         self.file = file
         self._disk = disk
         self.seconds = 0.0  # spent on appending
+        self._torn = False  # an append failed, and may have left a part of its record
         with on_disk(file):
-            new = not file.exists()
             self._descriptor = os.open(file, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-            if new:
-                sync_folder(file.parent, disk)
         try:
-            self.records, self._crc, sound = _read(file)
-            self._cut(sound)
+            self.records, self._crc, self._size = _read(file)
+            if not self._size:  # new, or its maker was killed before its name was on the disk
+                with on_disk(file):
+                    sync_folder(file.parent, disk)
+            self._cut()
         except BaseException:
             self.close()
             raise
 
-    def _cut(self, sound: int) -> None:
+    def _cut(self) -> None:
         """Remove an unfinished last record."""
-        size = os.fstat(self._descriptor).st_size
-        if size == sound:
-            return
-        log.warning(
-            "%s: cut %d bytes of an unfinished record at byte %d; it is made again", self.file, size - sound, sound
-        )
         with on_disk(self.file):
-            self._disk.truncate(self._descriptor, sound)
+            excess = os.fstat(self._descriptor).st_size - self._size
+            if not excess:
+                return
+            log.warning(
+                "%s: cut %d bytes of an unfinished record at byte %d; it is made again", self.file, excess, self._size
+            )
+            self._disk.truncate(self._descriptor, self._size)
             self._disk.fsync(self._descriptor)
 
     def append(self, kind: str, **fields: Any) -> Record:
-        """Add a record; it is durable when this returns. Raises `ValueError` for a number that is not finite."""
-        record = {"kind": kind, **fields}
+        """Add a record and give it as it will be read again; it is durable when this returns.
+
+        Raises `ValueError` for a number that is not finite.
+        """
         start = time.perf_counter()
-        line, crc = _seal(record, self._crc)
+        body, line, crc = _seal({"kind": kind, **fields}, self._crc)
+        if self._torn:
+            self._cut()
+        self._torn = True
         with on_disk(self.file):
             append(self._descriptor, line, self._disk)
+        self._torn = False
         self.seconds += time.perf_counter() - start
-        self._crc = crc
+        self._size, self._crc = self._size + len(line), crc
+        record: Record = json.loads(body)
         self.records.append(record)
         return record
 
@@ -98,10 +107,11 @@ def read(file: Path) -> list[Record]:
     return _read(file)[0]
 
 
-def _seal(record: Record, previous: int) -> tuple[bytes, int]:
+def _seal(record: Record, previous: int) -> tuple[bytes, bytes, int]:
+    """The record as JSON, the same as a line with its checksum, and the checksum."""
     body = json.dumps(record, allow_nan=False, ensure_ascii=True, separators=(",", ":")).encode()
     crc = zlib.crc32(body, previous)
-    return body[:-1] + f',"crc":"{crc:08x}"}}\n'.encode(), crc
+    return body, body[:-1] + f',"crc":"{crc:08x}"}}\n'.encode(), crc
 
 
 def _read(file: Path) -> tuple[list[Record], int, int]:
@@ -112,6 +122,8 @@ def _read(file: Path) -> tuple[list[Record], int, int]:
         raise StateError(f"cannot read the journal {file}: {error.strerror}") from error
     records, crc, position = list[Record](), 0, 0
     while (end := content.find(b"\n", position)) >= 0:
+        if end + 1 == len(content) and b"\0" in content[position:end]:
+            break  # JSON has no zero byte: a page of the last write never reached the disk
         record, crc = _open(content[position:end], crc, f"{file}, line {len(records) + 1} (byte {position})")
         records.append(record)
         position = end + 1

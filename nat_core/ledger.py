@@ -10,19 +10,22 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 
 from nat_core.archive import Archive, Evaluation
-from nat_core.contracts import Estimator, Measurement, Progress, TestingEstimator
+from nat_core.contracts import Measurement, Progress, TestingEstimator
 from nat_core.encoding import Architecture, Encodings, Objectives, as_architectures, as_encodings
 from nat_core.journal import Journal, Record
 from nat_core.problem import Problem
 from nat_core.weights import WeightStore
 
 log = logging.getLogger("nat_core")
+
+_LONGEST = 500  # characters of a reason: a record stays small
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,9 @@ class Ledger:
         X = as_encodings(record["architectures"], len(self.problem.space.variables))
         predicted = record["predicted"]
         dropped = tuple(tuple(a) for a in record["dropped"])
-        return Batch(X, None if predicted is None else np.array(predicted).reshape(len(X), -1), dropped)
+        shape = len(X), len(self.problem.names)
+        F = None if predicted is None else np.array(predicted, dtype=np.float64).reshape(shape)
+        return Batch(X, F, dropped)
 
     def record(self, iteration: int, batch: Batch) -> None:
         """Make a batch durable, before anything is done for it."""
@@ -83,7 +88,7 @@ class Ledger:
         """Evaluations of known rows and of a batch with the present weights, in this order."""
         done = {tuple(r["architecture"]): r for r in self._results(iteration)}
         rows = np.vstack([again.reshape(-1, batch.X.shape[1]), batch.X])
-        missing = [a for a in as_architectures(rows) if a not in done]
+        missing = list(dict.fromkeys(a for a in as_architectures(rows) if a not in done))
         if missing:
             self.weights.hold(iteration)
         for i, architecture in enumerate(missing):
@@ -104,14 +109,12 @@ class Ledger:
         """Measure one architecture and record the outcome."""
         start = time.perf_counter()
         X = as_encodings([architecture], len(architecture))
-        values, reasons = measure(self.problem, X)
+        values, violation, reasons = measure(self.problem, X)
         common = {"iteration": iteration, "architecture": list(architecture), "weights": self.weights.version}
         common["seconds"] = round(time.perf_counter() - start, 4)
         if reasons:
             log.warning("architecture %s could not be measured: %s", architecture, "; ".join(reasons))
             return self.journal.append("failed", reason="; ".join(reasons), **common)
-        F = np.array([[values[name] for name in self.problem.names]])
-        violation = float(self.problem.violation(X, F)[0])
         return self.journal.append("measured", objectives=values, violation=violation, **common)
 
     def test(self, front: Archive) -> dict[Architecture, dict[str, float]]:
@@ -124,8 +127,10 @@ class Ledger:
             self.progress("test", i, len(missing))
             X = as_encodings([architecture], len(architecture))
             testable = {n: e for n, e in self.problem.estimators.items() if isinstance(e, TestingEstimator)}
-            results = {name: estimator.test(X)[0].value for name, estimator in testable.items()}
-            recorded[architecture] = {name: value for name, value in results.items() if math.isfinite(value)}
+            results = {name: _ask(name, partial(_first, estimator.test, X)) for name, estimator in testable.items()}
+            for reason in filter(None, (result.reason for result in results.values())):
+                log.warning("architecture %s could not be tested: %s", architecture, reason)
+            recorded[architecture] = {name: r.value for name, r in results.items() if not r.reason}
             self.journal.append("tested", architecture=list(architecture), objectives=recorded[architecture])
         return recorded
 
@@ -159,28 +164,38 @@ def replay(records: Iterable[Record], names: tuple[str, ...]) -> Iterator[Archiv
     yield archive
 
 
-def measure(problem: Problem, X: Encodings) -> tuple[dict[str, float], list[str]]:
-    """All objectives of one row: the values, and the reasons why some are not numbers."""
-    values, reasons = dict[str, float](), list[str]()
-    for name in problem.names:
-        if name in problem.costs:
-            measurement = Measurement(float(problem.costs[name](X)[0]))
-        else:
-            measurement = _ask(problem.estimators[name], X)
-        values[name] = measurement.value
-        if not math.isfinite(measurement.value):
-            reasons.append(f"{name}: {measurement.reason or f'the value is {measurement.value}'}")
-    return values, reasons
+def measure(problem: Problem, X: Encodings) -> tuple[dict[str, float], float, list[str]]:
+    """All objectives of one row and its constraint violation; and the reasons why some are not numbers."""
+    found = {name: _ask(name, _asking(problem, name, X)) for name in problem.names}
+    values = {name: measurement.value for name, measurement in found.items()}
+    reasons = [measurement.reason for measurement in found.values() if measurement.reason]
+    if reasons:
+        return values, math.inf, reasons
+    F = np.array([list(values.values())])
+    violation = _ask("the constraints", lambda: Measurement(float(problem.violation(X, F)[0])))
+    return values, violation.value, [violation.reason] if violation.reason else []
 
 
-def _ask(estimator: Estimator, X: Encodings) -> Measurement:
-    """One measurement; an estimator that raises, or returns something else, has failed to measure."""
+def _asking(problem: Problem, name: str, X: Encodings) -> Callable[[], Measurement]:
+    if name in problem.estimators:
+        return partial(_first, problem.estimators[name], X)
+    return lambda: Measurement(float(problem.costs[name](X.copy())[0]))
+
+
+def _first(measure: Callable[[Encodings], Sequence[Measurement]], X: Encodings) -> Measurement:
+    return measure(X.copy())[0]
+
+
+def _ask(name: str, measure: Callable[[], Measurement]) -> Measurement:
+    """A finite value, or a reason. A plugin that raises, or returns something else, has failed to measure."""
     try:
-        result = estimator(X)[0]
-        return Measurement(float(result.value), result.reason)
+        result = measure()
+        value, reason = float(result.value), str(result.reason)
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the run goes on within its failure budget
-        text = " ".join(str(error).split())
-        return Measurement(math.nan, f"{type(error).__name__}: {text}")
+        value, reason = math.nan, f"{type(error).__name__}: {error}"
+    if math.isfinite(value):
+        return Measurement(value)
+    return Measurement(value, f"{name}: {' '.join(reason.split())[:_LONGEST] or f'the value is {value}'}")
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:

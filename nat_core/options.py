@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ConfigDict, PydanticUserError, TypeAdapter, ValidationError
 
 from nat_core.errors import ConfigError, unknown
 from nat_core.hookspecs import Factory
@@ -32,14 +35,16 @@ class Option:
 
 def options(factory: Factory) -> dict[str, Option]:
     """The options of a factory, in the order of its signature. Its context (`space`, `data`) is not one."""
-    hints = _hints(factory)
     found = {}
-    for name, parameter in inspect.signature(factory).parameters.items():
+    for name, parameter in _parameters(factory).items():
         if parameter.kind in {parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL} or name in {"space", "data"}:
             continue
-        annotation, description = hints.get(name, Any), ""
+        annotation, description = _hint(factory, parameter), ""
         if typing.get_origin(annotation) is Annotated:
-            annotation, description = annotation.__origin__, str(annotation.__metadata__[0])
+            texts = [note for note in annotation.__metadata__ if isinstance(note, str)]
+            description = texts[0] if texts else ""
+            if len(texts) == len(annotation.__metadata__):
+                annotation = annotation.__origin__
         found[name] = Option(name, annotation, parameter.default, description)
     return found
 
@@ -66,6 +71,8 @@ def describe(part: str, factory: Factory) -> str:
 
 def type_name(annotation: Any) -> str:
     """A type as a person would write it."""
+    if typing.get_origin(annotation) is Annotated:
+        return type_name(annotation.__origin__)
     if annotation is type(None):
         return "none"
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
@@ -78,20 +85,53 @@ def type_name(annotation: Any) -> str:
     return getattr(annotation, "__name__", str(annotation))
 
 
-def _hints(factory: Factory) -> dict[str, Any]:
+def _parameters(factory: Factory) -> Mapping[str, inspect.Parameter]:
     try:
-        return typing.get_type_hints(factory, include_extras=True)
-    except (NameError, TypeError):  # names that exist for type checkers alone: take what can be had
-        return {
-            n: p.annotation
-            for n, p in inspect.signature(factory).parameters.items()
-            if not isinstance(p.annotation, str)
-        }
+        return inspect.signature(factory).parameters
+    except (TypeError, ValueError):  # something built in that has no signature
+        return {}
+
+
+def _hint(factory: Factory, parameter: inspect.Parameter) -> Any:
+    """The type of a parameter; `Any` where it has none, or one whose name exists for type checkers alone."""
+    if parameter.annotation is parameter.empty:
+        return Any
+    holder = types.SimpleNamespace(__annotations__={parameter.name: parameter.annotation})
+    try:
+        return typing.get_type_hints(holder, globalns=_globals(factory), include_extras=True)[parameter.name]
+    except Exception:  # noqa: BLE001 - an annotation is an expression: evaluating it may raise anything
+        return Any
+
+
+def _globals(factory: Factory) -> dict[str, Any]:
+    """Where the annotations of a function, a class, a callable object or a partial one of these were written."""
+    while isinstance(factory, functools.partial):
+        factory = factory.func
+    if not isinstance(factory, type) and not hasattr(factory, "__globals__"):
+        factory = getattr(factory, "__func__", type(factory))
+    module = sys.modules.get(factory.__module__)
+    return {**vars(module)} if module else {}
 
 
 def _convert(part: str, option: Option, value: Any) -> Any:
+    if isinstance(value, str) and value.lower() == "none" and type(None) in typing.get_args(option.type):
+        return None  # TOML has no word for it
+    adapter = _adapter(option.type)
+    if adapter is None:
+        return value
     try:
-        return TypeAdapter(option.type).validate_python(value)
+        return adapter.validate_python(value)
     except ValidationError as error:
+        with contextlib.suppress(ValidationError):
+            if isinstance(value, str | float | int):  # a list of one is written without brackets
+                return adapter.validate_python([value])
         found = "; ".join(dict.fromkeys(e["msg"] for e in error.errors()))
         raise ConfigError(f"{part}.{option.name} is {value!r}: {found}. It is {option}") from None
+
+
+def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
+    """What converts a value to a type; nothing for a type that no word on a command line could give."""
+    for settings in (ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True), None):
+        with contextlib.suppress(PydanticUserError):  # a model brings its own settings
+            return TypeAdapter(annotation, config=settings)
+    return None

@@ -58,7 +58,8 @@ def hypervolume(F: Objectives, reference: Values) -> float:
 def normalised(F: Objectives, like: Objectives) -> Objectives:
     """F with the range of every objective in `like` mapped to [0, 1]; a constant objective maps to 0."""
     low, high = like.min(axis=0), like.max(axis=0)
-    scaled: Objectives = (F - low) / np.where(high > low, high - low, 1.0)
+    span = high / 2 - low / 2  # halves, so that the largest numbers do not overflow
+    scaled: Objectives = (F / 2 - low / 2) / np.where(span > 0, span, 1.0)
     return scaled
 
 

@@ -6,9 +6,11 @@ others; so we walk the entry points ourselves and register what loads.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import logging
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
@@ -36,6 +38,7 @@ HOOKS: Mapping[str, str] = MappingProxyType(
     }
 )
 LISTENERS = ("on_iteration", "on_finish")
+_NAME = re.compile(r"\w[\w@.-]*")  # also the name of a file, of an option's table, and of a constraint
 
 
 @dataclass(frozen=True)
@@ -79,7 +82,7 @@ class Registry:
         distribution, _, bare = name.rpartition(":")
         claims = [o for o in self.offers if o.kind == kind and o.name == bare and o.factory is not None]
         if distribution:
-            claims = [o for o in claims if o.distribution == distribution]
+            claims = [o for o in claims if _normal(o.distribution) == _normal(distribution)]
         if len(claims) == 1:
             return claims[0]
         if claims:
@@ -99,7 +102,7 @@ class Registry:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except Exception as error:  # noqa: BLE001 - any error of a plugin is the plugin's
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - any error of a plugin is the plugin's
                 log.warning("plugin %s failed in %s: %s", implementation.plugin_name, hook, _reason(error))
 
 
@@ -107,8 +110,9 @@ def load() -> Registry:
     """Load every plugin of the environment. Never raises for a plugin's fault: the fault is in its offer."""
     manager = pluggy.PluginManager(GROUP)
     manager.add_hookspecs(hookspecs)
-    offers = [offer for entry in _entry_points() for offer in _load(manager, entry)]
-    return Registry(manager, tuple(_mark_conflicts(offers)))
+    entries, unreadable = _entry_points()
+    offers = [offer for entry in entries for offer in _load(manager, entry)]
+    return Registry(manager, tuple(_mark_conflicts([*offers, *unreadable])))
 
 
 @lru_cache(maxsize=1)
@@ -124,20 +128,44 @@ def find(kind: str, name: str) -> Factory:
     return factory
 
 
-def _entry_points() -> list[importlib.metadata.EntryPoint]:
-    """Our own first, then by distribution; each once, however often its metadata lies about."""
-    found = {(_distribution(e), e.name): e for e in reversed(importlib.metadata.entry_points(group=GROUP))}
-    return [found[key] for key in sorted(found, key=lambda key: (key[0] != OWN, key))]
+def _entry_points() -> tuple[list[importlib.metadata.EntryPoint], list[Offer]]:
+    """Our own first, then by distribution, each once; and an offer for each distribution whose list is unreadable."""
+    try:
+        entries, unreadable = list(importlib.metadata.entry_points(group=GROUP)), list[Offer]()
+    except Exception:  # noqa: BLE001 - one unreadable list of some distribution spoils them all: ask one by one
+        entries, unreadable = _readable()
+    found = {(_about(e.dist)[0], e.name): e for e in reversed(entries)}
+    return [found[key] for key in sorted(found, key=lambda key: (key[0] != OWN, key))], unreadable
 
 
-def _distribution(entry: importlib.metadata.EntryPoint) -> str:
-    return entry.dist.name if entry.dist else "unknown"
+def _readable() -> tuple[list[importlib.metadata.EntryPoint], list[Offer]]:
+    """The entry points of every distribution that can list them, first on the path first; and those that cannot."""
+    entries, broken = list[importlib.metadata.EntryPoint](), list[Offer]()
+    for distribution in importlib.metadata.distributions():
+        try:
+            entries += distribution.entry_points.select(group=GROUP)
+        except Exception as error:  # noqa: BLE001 - whatever is in that file, it is that distribution's fault
+            reason = f"its entry_points.txt cannot be read: {_reason(error)}"
+            broken.append(Offer("plugin", "entry points", *_about(distribution), status="broken", error=reason))
+    return entries, broken
+
+
+def _about(distribution: importlib.metadata.Distribution | None) -> tuple[str, str]:
+    """Its name and version, as far as its metadata tell."""
+    name = version = None
+    with contextlib.suppress(Exception):  # metadata may be missing or unreadable
+        name, version = (distribution.name, distribution.version) if distribution else (None, None)
+    return name or "unknown", version or "unknown"
+
+
+def _normal(distribution: str) -> str:
+    """`My_Plugin` and `my-plugin` are one distribution."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _load(manager: pluggy.PluginManager, entry: importlib.metadata.EntryPoint) -> list[Offer]:
     """What one entry point offers, or a single offer that says why it cannot be used."""
-    distribution = _distribution(entry)
-    version = (entry.dist.version if entry.dist else None) or "unknown"
+    distribution, version = _about(entry.dist)
     plugin = Offer("plugin", entry.name, distribution, version)
     if distribution != OWN and not _wanted(distribution, entry.name):
         return [replace(plugin, status="off", error="not in NAT_PLUGINS")]
@@ -146,9 +174,7 @@ def _load(manager: pluggy.PluginManager, entry: importlib.metadata.EntryPoint) -
         _require_known_hooks(manager, module)
         manager.register(module, name=f"{distribution}:{entry.name}")
         offers = list(_offers(module, plugin))
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001 - a plugin may raise anything on import, SystemExit too
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin may raise anything on import; a signal passes
         if manager.has_plugin(f"{distribution}:{entry.name}"):
             manager.unregister(name=f"{distribution}:{entry.name}")
         return [replace(plugin, status="broken", error=_reason(error))]
@@ -158,7 +184,9 @@ def _load(manager: pluggy.PluginManager, entry: importlib.metadata.EntryPoint) -
 def _wanted(distribution: str, name: str) -> bool:
     """`NAT_PLUGINS`: unset loads all; `none` or empty, only our own; else a comma list of distributions or plugins."""
     allowed = os.environ.get("NAT_PLUGINS")
-    return allowed is None or bool({distribution, name} & {a.strip() for a in allowed.split(",")})
+    return allowed is None or bool(
+        {_normal(distribution), _normal(name)} & {_normal(a.strip()) for a in allowed.split(",")}
+    )
 
 
 def _require_known_hooks(manager: pluggy.PluginManager, module: object) -> None:
@@ -175,9 +203,13 @@ def _offers(module: object, plugin: Offer) -> Iterator[Offer]:
         if not isinstance(names, Mapping) or not all(isinstance(n, str) and callable(f) for n, f in names.items()):
             raise PluginError(f"{hook}() has to return a mapping from names to factories, and returned {names!r}")
         for name, factory in names.items():
+            if not _NAME.fullmatch(name):
+                raise PluginError(f"{hook}() offers {name!r}: a name is letters, digits and any of _ - . @")
             yield replace(plugin, kind=kind, name=name, factory=factory)
     if any(hasattr(module, listener) for listener in LISTENERS):
         yield replace(plugin, kind="listeners")
+    if not any(hasattr(module, hook) for hook in (*HOOKS.values(), *LISTENERS)):
+        raise PluginError(f"it has none of the hooks {', '.join((*HOOKS.values(), *LISTENERS))}")
 
 
 def _mark_conflicts(offers: list[Offer]) -> Iterator[Offer]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,8 +30,10 @@ class Constraint:
         match = _CONSTRAINT.fullmatch(text)
         if match is None:
             raise ConfigError(f"cannot read the constraint {text!r}: write name<=number or name>=number ('macs<=20e6')")
-        name, relation, bound = match.groups()
-        return cls(name, relation, float(bound))
+        name, relation, bound = match[1], match[2], float(match[3])
+        if not math.isfinite(bound):
+            raise ConfigError(f"the bound of the constraint {text!r} is too large a number")
+        return cls(name, relation, bound)
 
     def __str__(self) -> str:
         return f"{self.name}{self.relation}{self.bound:g}"
@@ -61,8 +64,8 @@ class Problem:
         return Predicted(self.space, self.names, (), self.costs, self.constraints).violation(X, F)
 
     def predict(self, surrogates: Mapping[str, Function]) -> Predicted:
-        """The same problem with a fitted surrogate in place of each costly objective."""
-        functions = tuple(surrogates[n] if n in self.estimators else self.costs[n] for n in self.names)
+        """The same problem with a fitted surrogate in place of each costly objective, and of a cost if one is given."""
+        functions = tuple(surrogates[n] if n in surrogates else self.costs[n] for n in self.names)
         return Predicted(self.space, self.names, functions, self.costs, self.constraints)
 
 

@@ -11,6 +11,7 @@ resumed search is the same search, run again from the beginning, with a memory.
 
 from __future__ import annotations
 
+import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ import numpy as np
 from nat_core.archive import Archive
 from nat_core.contracts import Function, Optimizer, Surrogate
 from nat_core.encoding import Architecture, Encodings, Values, new_rows, sizes
-from nat_core.errors import FailureBudgetError
+from nat_core.errors import FailureBudgetError, NatError
 from nat_core.ledger import Batch, Ledger
 from nat_core.pareto import spread
 from nat_core.problem import Predicted, Problem
@@ -50,19 +51,22 @@ def search(
     problem: Problem, surrogate: Surrogate, optimizer: Optimizer, plan: Plan, seed: int, ledger: Ledger
 ) -> Iterator[Archive]:
     """Yield the archive after the initial sample and after each iteration."""
-    archive = Archive(problem.names)
+    archive = everything = Archive(problem.names)
     for iteration in range(plan.iterations + 1):
         batch = ledger.batch(iteration)
         if batch is None:
             if iteration == 0:
                 batch = Batch(first(problem, plan.initial, rng(seed, "initial")))
             else:
-                batch = propose(problem, archive, surrogate, optimizer, plan, seed, iteration, ledger)
+                final = failed(everything)
+                batch = propose(problem, archive, surrogate, optimizer, plan, seed, iteration, ledger, final)
             ledger.record(iteration, batch)
         archive = archive.without(batch.dropped)
         ledger.adapt(iteration, plan.iterations, np.vstack([archive.X.reshape(-1, batch.X.shape[1]), batch.X]))
-        archive = archive.extend(ledger.measure(iteration, stale(archive, plan.remeasure), batch))
-        require_success(archive, plan)
+        again = stale(archive, plan.remeasure, ledger.weights.version)
+        evaluations = ledger.measure(iteration, again, batch)
+        archive, everything = archive.extend(evaluations), everything.extend(evaluations)
+        require_success(everything, plan)
         yield archive
 
 
@@ -84,25 +88,41 @@ def propose(
     seed: int,
     iteration: int,
     ledger: Ledger,
+    final: frozenset[Architecture] = frozenset(),
 ) -> Batch:
-    """Predict, optimize, choose."""
+    """Predict, optimize, choose. What is `final` is not proposed again, whether the archive holds it still or not."""
     with ledger.timed("surrogate"):
         predicted = problem.predict(fit(problem, fit_set(archive.measured, plan.fit_size), surrogate))
     with ledger.timed("optimizer"):
         pool = optimizer.propose(predicted, archive, max(plan.pool, plan.batch), rng(seed, "propose", iteration))
+        pool = worthy(problem, pool, archive.architectures | final)
         chosen = choose(predicted, pool, archive, plan.batch)
     return Batch(chosen.X, chosen.F, leaving(archive, len(chosen), plan.capacity))
 
 
 def fit(problem: Problem, archive: Archive, surrogate: Surrogate) -> dict[str, Function]:
-    """A surrogate for each costly objective, never predicting anything that is not finite."""
-    columns = {name: archive.F[:, problem.names.index(name)] for name in problem.names if name in problem.estimators}
-    return {name: _finite(name, surrogate.fit(archive.X, y), y) for name, y in columns.items()}
+    """A surrogate for each costly objective, and each cost as it is; none ever gives anything that is not finite."""
+    functions = dict[str, Function]()
+    for name, y in zip(problem.names, archive.F.T, strict=True):
+        function = _fitted(name, surrogate, archive.X, y) if name in problem.estimators else problem.costs[name]
+        functions[name] = _finite(name, function, y)
+    return functions
 
 
 def fit_set(archive: Archive, size: int | None) -> Archive:
     """The evaluations that surrogates learn from: all, or the `size` best and most spread."""
     return archive if size is None else _keep(archive, spread(archive.F, size))
+
+
+def worthy(problem: Problem, pool: Encodings, known: frozenset[Architecture]) -> Encodings:
+    """The rows of a pool that are what an optimizer promises: canonical, each once, new. The others are left out."""
+    choices = sizes(problem.space.variables)
+    X = np.asarray(pool, dtype=np.int64).reshape(-1, len(choices))
+    X = X[((X >= 0) & (choices > X)).all(axis=1)]
+    kept = new_rows(problem.space.canonicalize(X), known)
+    if len(kept) < len(pool):
+        log.info("%d of %d proposed rows were double, known or outside the space", len(pool) - len(kept), len(pool))
+    return kept
 
 
 def choose(predicted: Predicted, pool: Encodings, archive: Archive, n: int) -> Visited:
@@ -120,25 +140,32 @@ def leaving(archive: Archive, n_new: int, capacity: int | None) -> tuple[Archite
     """What has to leave the archive so that `n_new` more fit: the failures, then the least useful of the rest."""
     if capacity is None or len(archive) + n_new <= capacity:
         return ()
-    staying = _keep(archive.measured, spread(archive.measured.F, max(capacity - n_new, 0)))
-    return tuple(e.architecture for e in archive if e.architecture not in staying.architectures)
+    known = archive.measured
+    nothing = np.empty((0, len(known.names)))
+    best = order(Visited(known.X, known.F, known.violation), max(capacity - n_new, 0), among=nothing)
+    staying = _keep(known, best).architectures
+    return tuple(e.architecture for e in archive if e.architecture not in staying)
 
 
-def stale(archive: Archive, policy: str) -> Encodings:
-    """What has to be measured again with new weights. A failure is final."""
+def stale(archive: Archive, policy: str, version: int | None = None) -> Encodings:
+    """What has to be measured again with the weights of a version: new ones. A failure is final."""
     again = {"all": archive.measured, "front": archive.front}.get(policy)
-    return archive.X[:0] if again is None else again.X
+    return archive.X[:0] if again is None else again.where(np.array([e.weights != version for e in again], bool)).X
+
+
+def failed(archive: Archive) -> frozenset[Architecture]:
+    """The architectures that could not be measured."""
+    return archive.architectures - archive.measured.architectures
 
 
 def require_success(archive: Archive, plan: Plan) -> None:
-    """Raise `FailureBudgetError` when too large a share of the archive could not be measured."""
-    failed = [e for e in archive if e.objectives is None]
-    if (len(failed) >= plan.failure_floor and len(failed) > plan.failure_rate * len(archive)) or not len(
-        archive.measured
-    ):
+    """Raise `FailureBudgetError` when too large a share of all that was tried could not be measured."""
+    reasons = [e.failure for e in archive if e.objectives is None]
+    too_many = len(reasons) >= plan.failure_floor and len(reasons) > plan.failure_rate * len(archive)
+    if too_many or not len(archive.measured):
         raise FailureBudgetError(
-            f"{len(failed)} of {len(archive)} architectures could not be measured; "
-            f"the last reason: {failed[-1].failure}. What was measured is kept in the journal."
+            f"{len(reasons)} of {len(archive)} architectures could not be measured; the last reason: "
+            f"{reasons[-1] if reasons else 'none was tried'}. What was measured is kept in the journal."
         )
 
 
@@ -146,14 +173,37 @@ def _keep(archive: Archive, rows: Encodings) -> Archive:
     return archive.where(np.isin(np.arange(len(archive)), rows))
 
 
+def _fitted(name: str, surrogate: Surrogate, X: Encodings, y: Values) -> Function:
+    """What a surrogate learnt; where it can learn nothing, the value of the nearest measured row."""
+    try:
+        return surrogate.fit(X.copy(), y.copy())
+    except NatError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the search goes on without it
+        reason = f"{type(error).__name__}: {error}"
+        log.warning("no surrogate of %s (%s): the nearest measured architecture stands in", name, reason)
+        return lambda rows: np.array([y[(row != X).sum(axis=1).argmin()] for row in rows], dtype=np.float64)
+
+
 def _finite(name: str, function: Function, y: Values) -> Function:
-    """The function, with the worst measured value where it says nothing usable."""
+    """The function, with the worst measured value where it says nothing usable. It says so once."""
+    faults = itertools.count()
 
     def guarded(X: Encodings) -> Values:
-        predicted = np.asarray(function(X), dtype=np.float64)
+        predicted, reason = _predicted(function, X)
         bad = ~np.isfinite(predicted)
-        if bad.any():
-            log.warning("the surrogate of %s predicted no finite value for %d of %d rows", name, bad.sum(), len(bad))
+        if bad.any() and not next(faults):
+            log.warning("no prediction of %s for %d of %d rows: %s", name, bad.sum(), len(bad), reason)
         return np.where(bad, y.max(), predicted)
 
     return guarded
+
+
+def _predicted(function: Function, X: Encodings) -> tuple[Values, str]:
+    """Values (n,), and a reason for those that are not finite."""
+    try:
+        return np.asarray(function(X), dtype=np.float64).reshape(len(X)), "no finite value"
+    except NatError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the search goes on without it
+        return np.full(len(X), np.nan), f"{type(error).__name__}: {error}"

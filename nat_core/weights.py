@@ -1,15 +1,14 @@
 """What the estimators of a run learnt, version by version: `weights/0003/top1_error` belongs to iteration 3.
 
-A version counts only when a manifest with the sha256 of its files is in place. It is verified whenever it is read. A
-new version is on the disk, and recorded, before an old one goes; the last two are kept. If the newest is damaged, it is
-put aside and made again from the one before, and must come out the same.
+A version counts only when the journal holds the sha256 of its files, and is verified whenever it is read; the manifest
+beside the files is for other tools. A new version is on the disk, and recorded, before an old one goes; the last two
+are kept. If the newest is damaged, it is put aside and made again from the one before, and must come out the same.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,6 +22,7 @@ from nat_core.journal import Journal
 log = logging.getLogger("nat_core")
 
 INITIAL = -1  # the version before any adaptation
+_UNSURE = -2  # what is in memory while it changes
 
 
 class WeightStore:
@@ -58,6 +58,7 @@ class WeightStore:
             return
         fault = self._fault(version)
         if not fault:
+            self._held = _UNSURE
             for name, estimator in self._estimators.items():
                 estimator.load(self._version(version) / name)
             self._held = version
@@ -76,13 +77,15 @@ class WeightStore:
     def _adapt(self, iteration: int, progress: Progress) -> dict[str, str]:
         """Adapt from the version in memory, and publish; the sha256 of each file."""
         iterations, X = self._inputs[iteration]
+        self._held = _UNSURE
         for estimator in self._estimators.values():
-            estimator.adapt(X, iteration, iterations, progress)
+            estimator.adapt(X.copy(), iteration, iterations, progress)
         self._held = iteration
         folder = self._version(iteration)
         with on_disk(folder):
             folder.mkdir(parents=True, exist_ok=True)
-            sync_folder(folder.parent, self._disk)
+            for above in (folder.parent, folder.parent.parent):
+                sync_folder(above, self._disk)
         files = {name: publish(folder / name, e.save, self._disk) for name, e in self._estimators.items()}
         publish_text(folder / "manifest.json", json.dumps({"iteration": iteration, "sha256": files}), self._disk)
         return files
@@ -94,11 +97,15 @@ class WeightStore:
         recorded = self._journal.first("adapted", iteration=version)
         for name in self._estimators:
             file = self._version(version) / name
-            if not file.is_file():
+            try:
+                with file.open("rb") as stream:
+                    digest = sha256(stream)
+            except FileNotFoundError:
                 return f"{file.name} is missing"
-            with file.open("rb") as stream:
-                if recorded is None or sha256(stream) != recorded["files"].get(name):
-                    return f"{file.name} is not what was saved"
+            except OSError as error:
+                return f"{file.name} cannot be read: {error.strerror}"
+            if recorded is None or digest != recorded["files"].get(name):
+                return f"{file.name} is not what was saved"
         return ""
 
     def _put_aside(self, version: int) -> None:
@@ -112,7 +119,16 @@ class WeightStore:
         """Remove the versions before one; the newer ones are verified by then."""
         for folder in self.folder.glob("[0-9]" * 4):
             if int(folder.name) < before:
-                shutil.rmtree(folder, ignore_errors=True)
+                self._remove(folder)
+
+    def _remove(self, folder: Path) -> None:
+        """Remove a version. One that cannot be removed is in nobody's way: the next iteration tries again."""
+        try:
+            for file in folder.iterdir():
+                self._disk.unlink(file)
+            folder.rmdir()
+        except OSError as error:
+            log.warning("cannot remove the old weights %s: %s", folder, error.strerror)
 
     def _version(self, version: int) -> Path:
         return self.folder / f"{version:04d}"
