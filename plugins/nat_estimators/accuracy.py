@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -15,7 +17,7 @@ from nat_core.contracts import Dataset, Measurement, Progress, Rehearsal, Search
 from nat_core.encoding import Architecture, Encodings, as_architectures
 from nat_core.errors import ConfigError
 from nat_core.seeding import rng
-from nat_estimators.adaptation import Schedule, adapt
+from nat_estimators.adaptation import Schedule, adapt, require
 from nat_estimators.batches import Batches, batches
 from nat_estimators.recalibration import recalibrate
 
@@ -34,11 +36,18 @@ class Top1Error:
     ) -> None:
         if not isinstance(space, SupernetSpace):
             raise ConfigError(f"top1_error needs a space with a supernet, and {type(space).__name__} has none")
+        if len(data.train) < 2 or len(data.val) < 1:
+            raise ConfigError(
+                f"top1_error needs two training images and a validation image at least, and the data have "
+                f"{len(data.train)} and {len(data.val)}"
+            )
+        require("recalibration_images", recalibration_images, at_least=2)
+        require("evaluation_batch", evaluation_batch, at_least=2)
         self.space = space
+        self.data = data
         self.schedule = schedule
         self.device = _device(device)
-        self.augmentation = data.augmentation
-        self.train, self.val, self._test = (batches(s, data, self.device) for s in (data.train, data.val, data.test))
+        self.train, self.val = (batches(split, data, self.device) for split in (data.train, data.val))
         self.evaluation_batch = evaluation_batch
         self.supernet = _module(space.supernet(len(data.classes))).to(self.device).eval()
         self._recalibration = _sample(len(self.train), recalibration_images, evaluation_batch, schedule.seed)
@@ -48,13 +57,25 @@ class Top1Error:
         return [self._error(architecture, self.val) for architecture in as_architectures(X)]
 
     def test(self, X: Encodings) -> list[Measurement]:
-        """Errors on the test split."""
+        """Errors on the test split, which nothing else looks at."""
         return [self._error(architecture, self._test) for architecture in as_architectures(X)]
+
+    @cached_property
+    def _test(self) -> Batches:
+        return batches(self.data.test, self.data, self.device)
 
     def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
         """Train the supernet on architectures drawn from the marginals of X."""
         adapt(
-            self.supernet, self.space, self.train, self.augmentation, X, self.schedule, iteration, iterations, progress
+            self.supernet,
+            self.space,
+            self.train,
+            self.data.augmentation,
+            X,
+            self.schedule,
+            iteration,
+            iterations,
+            progress,
         )
 
     def save(self, file: Path) -> None:
@@ -73,7 +94,9 @@ class Top1Error:
         some = replace(self.train, images=self.train.images[:few], labels=self.train.labels[:few])
         trial = replace(self.schedule, warmup_epochs=1)
         start = time.perf_counter()
-        adapt(self.supernet, self.space, some, self.augmentation, X, trial, 0, 0, lambda _what, _done, _total: None)
+        adapt(
+            self.supernet, self.space, some, self.data.augmentation, X, trial, 0, 0, lambda _what, _done, _total: None
+        )
         trained = time.perf_counter()
         self(X)
         a_measurement = (time.perf_counter() - trained) / len(X)
@@ -85,12 +108,14 @@ class Top1Error:
     def _error(self, architecture: Architecture, split: Batches) -> Measurement:
         network = self.network(architecture)
         side = self.space.input_shape(architecture)[1]
+        wrong = 0
         with torch.inference_mode():
-            wrong = sum(
-                int((network(_fast(split.plain(rows, side))).argmax(1) != split.labels[rows]).sum())
-                for rows in split.in_order(self.evaluation_batch)
-            )
-        return Measurement(wrong / len(split))
+            for rows in split.in_order(self.evaluation_batch):
+                logits = network(_fast(split.plain(rows, side)))
+                if not bool(logits.isfinite().all()):
+                    return Measurement(math.nan, "the network's outputs are not finite: has the training diverged?")
+                wrong += int((logits.argmax(1) != split.labels[rows]).sum())
+        return Measurement(wrong / len(split)) if len(split) else Measurement(math.nan, "the split has no images")
 
     def network(self, architecture: Architecture) -> nn.Module:
         """The plain network of an architecture, recalibrated on training images, in eval mode."""
@@ -127,9 +152,9 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
+        torch.empty(0, device=device).cpu()
+    except (RuntimeError, AssertionError, ImportError) as error:
         raise ConfigError(
-            f"top1_error.device is {name!r}, which cannot be used here: {str(error).splitlines()[0]}"
+            f"top1_error.device is {name!r}, which cannot be used here: {' '.join(str(error).split())}"
         ) from None
     return device

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nat_core.contracts import Augmentation, Progress, SupernetSpace
-from nat_core.encoding import Architecture, Encodings, as_architectures, sizes
+from nat_core.encoding import Architecture, Encodings, as_architectures, as_encodings
+from nat_core.errors import ConfigError
 from nat_core.seeding import rng
 from nat_estimators.batches import Batches
 
@@ -35,6 +36,17 @@ class Schedule:
     distillation: float
     seed: int
 
+    def __post_init__(self) -> None:
+        require("warmup_epochs", self.warmup_epochs, at_least=0)
+        require("epochs", self.epochs, at_least=0)
+        require("batch_size", self.batch_size, at_least=2)
+        require("learning_rate", self.learning_rate, at_least=0)
+        require("momentum", self.momentum, at_least=0)
+        require("weight_decay", self.weight_decay, at_least=0)
+        require("label_smoothing", self.label_smoothing, at_least=0, at_most=1)
+        require("distillation", self.distillation, at_least=0, at_most=1)
+        require("seed", self.seed, at_least=0)
+
     def steps(self, iteration: int, n_images: int) -> int:
         """Steps in the adaptation of one iteration."""
         epochs = self.warmup_epochs if iteration == 0 else self.epochs
@@ -46,6 +58,13 @@ class Schedule:
         total = sum(self.steps(i, n_images) for i in range(iterations + 1))
         rise = min((before + 1) / min(30, total), 1.0)
         return self.learning_rate * rise * (1 + math.cos(math.pi * before / total)) / 2
+
+
+def require(name: str, value: float, *, at_least: float, at_most: float = math.inf) -> None:
+    """Raise `ConfigError` for an option of top1_error that is outside its bounds, or no number."""
+    if not at_least <= value <= at_most or math.isinf(value):
+        most = "" if math.isinf(at_most) else f" and at most {at_most}"
+        raise ConfigError(f"top1_error.{name} is {value}: it has to be at least {at_least}{most}")
 
 
 def adapt(
@@ -62,7 +81,6 @@ def adapt(
     """Train the supernet in place for one iteration. The same weights, X and iteration give the same result."""
     stream = rng(schedule.seed, "adapt", iteration)
     n_steps = schedule.steps(iteration, len(train))
-    teacher = _largest(space) if schedule.distillation else None
     optimizer = torch.optim.SGD(
         supernet.parameters(),
         lr=schedule.learning_rate,
@@ -74,6 +92,7 @@ def adapt(
     rows = shuffled(len(train), min(schedule.batch_size, len(train)), stream)
     for step, architecture in enumerate(drawn(X, space, n_steps, stream)):
         progress("adapt", step, n_steps)
+        teacher = _largest_alike(space, architecture) if schedule.distillation else None
         batch = next(rows).to(train.labels.device)
         images = train.augmented(batch, space.input_shape(architecture)[1], how, stream)
         for group in optimizer.param_groups:
@@ -92,14 +111,14 @@ def loss_of(
     teacher: Architecture | None,
     schedule: Schedule,
 ) -> Tensor:
-    """Cross-entropy with the labels, and with the largest network's output in the share that distillation has."""
+    """Cross-entropy with the labels, and with the teacher's output in the share that distillation has."""
     images = images.contiguous(memory_format=torch.channels_last)
     logits = supernet(images, architecture)
     hard = functional.cross_entropy(logits, labels, label_smoothing=schedule.label_smoothing)
     if teacher is None:
         return hard
     with torch.no_grad():
-        target = supernet(images, (architecture[0], architecture[1], *teacher[2:])).softmax(1)
+        target = supernet(images, teacher).softmax(1)
     soft = functional.cross_entropy(logits, target)
     return (1 - schedule.distillation) * hard + schedule.distillation * soft
 
@@ -117,5 +136,13 @@ def shuffled(n: int, batch_size: int, rng: np.random.Generator) -> Iterator[Tens
         yield from torch.split(order[: n // batch_size * batch_size], batch_size)
 
 
-def _largest(space: SupernetSpace) -> Architecture:
-    return tuple((sizes(space.variables) - 1).tolist())
+def _largest_alike(space: SupernetSpace, architecture: Architecture) -> Architecture:
+    """The largest network for the same images, in the same of several supernets where the space has a width for each.
+
+    Another width's network would share no weights with this one, so what is learnt here would not reach the teacher.
+    """
+    chosen = [
+        choice if variable.name in {"resolution", "width"} else len(variable.choices) - 1
+        for choice, variable in zip(architecture, space.variables, strict=True)
+    ]
+    return as_architectures(space.canonicalize(as_encodings([chosen], len(chosen))))[0]

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -50,11 +51,16 @@ class Batches:
 def batches(split: Split, data: Dataset, device: torch.device) -> Batches:
     """Move a split to a device once."""
     return Batches(
-        images=torch.from_numpy(split.images).to(device),
-        labels=torch.from_numpy(split.labels).to(device),
+        images=_tensor(split.images, device),
+        labels=_tensor(split.labels, device),
         mean=torch.tensor(data.mean, device=device).view(3, 1, 1),
         std=torch.tensor(data.std, device=device).view(3, 1, 1),
     )
+
+
+def _tensor(array: NDArray[np.generic], device: torch.device) -> Tensor:
+    writeable = array if array.flags.writeable else array.copy()  # torch has no read-only tensors
+    return torch.from_numpy(writeable).to(device)
 
 
 def random_crops(
@@ -63,11 +69,12 @@ def random_crops(
     """Affine maps (n, 2, 3) from the unit square of the result to a random part of the picture.
 
     The part has a share of the area uniform in [min_scale, 1] and an aspect ratio log-uniform in [3/4, 4/3], as
-    torchvision's RandomResizedCrop.
+    torchvision's RandomResizedCrop; the ratio is held where a part of that area still fits into the picture.
     """
     area = rng.uniform(how.min_scale, 1.0, n)
     aspect = np.exp(rng.uniform(-1, 1, n) * np.log(4 / 3) / 2)
-    width, height = np.minimum(np.sqrt(area) * aspect, 1.0), np.minimum(np.sqrt(area) / aspect, 1.0)
+    aspect = np.clip(aspect, np.sqrt(area), 1 / np.sqrt(area))
+    width, height = np.sqrt(area) * aspect, np.sqrt(area) / aspect
     mirror = np.where(rng.random(n) < 0.5, -1.0, 1.0) if how.flip else np.ones(n)
     maps = np.zeros((n, 2, 3), dtype=np.float32)
     maps[:, 0, 0], maps[:, 1, 1] = width * mirror, height

@@ -23,14 +23,17 @@ def recalibrate(network: nn.Module, batches: Iterable[Tensor]) -> None:
         norm.reset_running_stats()
         norm.momentum = None  # the plain average over all batches
     network.train()
-    for images in batches:
-        network(images)
-    for norm, handle, momentum in zip(norms, handles, momenta, strict=True):
-        handle.remove()
-        norm.momentum = momentum
-        if norm.running_var is not None:  # torch averages the unbiased variance
+    try:
+        for images in batches:
+            network(images)
+    finally:
+        for norm, handle, momentum in zip(norms, handles, momenta, strict=True):
+            handle.remove()
+            norm.momentum = momentum
+        network.eval()
+    for norm in norms:
+        if norm.running_var is not None and norm in counts:  # torch averages the unbiased variance
             norm.running_var.mul_((counts[norm] - 1) / counts[norm])
-    network.eval()
 
 
 def _count_into(counts: dict[nn.Module, int]):  # type: ignore[no-untyped-def]  # noqa: ANN202

@@ -33,7 +33,9 @@ def mbv3(
     from nat_mbv3.space import MobileNetV3Space, resolutions_for
 
     return MobileNetV3Space(
-        resolutions=tuple(resolutions) if resolutions else resolutions_for(image_size or 256),
+        resolutions=resolutions_for(256 if image_size is None else image_size)
+        if resolutions is None
+        else tuple(resolutions),
         widths=tuple(widths),
         kernels=tuple(kernels),
         expands=tuple(expands),

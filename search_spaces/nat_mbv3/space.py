@@ -7,6 +7,7 @@ the width (0: 1.0, 1: 1.2) and the 20 codes: NAT-M1 is `08011001440551052208877`
 
 from __future__ import annotations
 
+import reprlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
@@ -157,36 +158,63 @@ class MobileNetV3Space:
         elif isinstance(text_or_dict, Sequence):
             return self._read_indices(text_or_dict)
         else:
-            raise ConfigError(f"cannot read an architecture from {text_or_dict!r}: {_FORMS}")
+            raise _unreadable(text_or_dict)
         for variable, code in zip(self.variables[2:], codes, strict=True):
-            _require_member(f"{text_or_dict!r}: {variable.name} has code", code, variable.choices)
+            _require_member(f"{_shown(text_or_dict)}: {variable.name} has code", code, variable.choices)
+        for g in range(len(STAGES)):
+            depth = MAX_DEPTH - codes[MAX_DEPTH * g :][:MAX_DEPTH].count(SKIP)
+            _require_member(f"{_shown(text_or_dict)}: stage{g + 1} has depth", depth, self.depths)
         head = [self.resolutions.index(resolution), self.widths.index(width)]
         X = self._rows(as_encodings([head], 2), as_encodings([codes], len(codes)))
         return tuple(self.canonicalize(X)[0].tolist())
 
     def _read_digits(self, text: str) -> tuple[int, float, list[int]]:
         if len(text) != 23 or not (text.isascii() and text.isdigit()):
-            raise ConfigError(f"cannot read an architecture from {text!r}: {_FORMS}")
+            raise _unreadable(text)
         _require_member(f"{text!r}: resolution has index", int(text[:2]), range(len(self.resolutions)))
         _require_member(f"{text!r}: width has index", int(text[2]), [WIDTHS.index(w) for w in self.widths])
         return self.resolutions[int(text[:2])], WIDTHS[int(text[2])], [int(c) for c in text[3:]]
 
     def _read_mapping(self, given: Mapping[object, object]) -> tuple[int, float, list[int]]:
         try:
-            kernels, expands, depths = ([int(v) for v in given[k]] for k in ("ks", "e", "d"))  # type: ignore[attr-defined]
+            kernels, expands, depths = (_integers(given[k]) for k in ("ks", "e", "d"))
             resolution, width = (
-                _only(given.get(k), default) for k, default in (("r", self.resolutions), ("w", self.widths))
+                _only(k, given.get(k), default) for k, default in (("r", self.resolutions), ("w", self.widths))
             )
-        except (KeyError, TypeError, ValueError):
-            raise ConfigError(f"cannot read an architecture from {dict(given)!r}: {_FORMS}") from None
+        except (KeyError, TypeError):
+            raise _unreadable(given) from None
         _require_member("r is", resolution, self.resolutions)
         _require_member("w is", width, self.widths)
-        return int(resolution), float(width), _codes_from(kernels, expands, depths)
+        return int(resolution), float(width), self._codes_from(kernels, expands, depths)
+
+    def _codes_from(self, kernels: list[int], expands: list[int], depths: list[int]) -> list[int]:
+        """20 codes from OFA's lists, which hold the live layers alone or all 20."""
+        full = len(kernels) == MAX_DEPTH * len(STAGES)
+        if len(depths) != len(STAGES) or len(kernels) != len(expands) or not (full or len(kernels) == sum(depths)):
+            raise ConfigError(
+                f"ks has {len(kernels)} entries, e {len(expands)} and d is {_shown(depths)}: d needs {len(STAGES)} "
+                f"depths, and ks and e one entry for each live layer ({sum(depths)}) or for all 20"
+            )
+        codes, start = [], 0
+        for depth in depths:
+            _require_member("d has", depth, self.depths)
+            pairs = zip(kernels[start : start + depth], expands[start : start + depth], strict=True)
+            codes += [self._code(k, e) for k, e in pairs] + [SKIP] * (MAX_DEPTH - depth)
+            start += MAX_DEPTH if full else depth
+        return codes
+
+    def _code(self, kernel: int, expand: int) -> int:
+        _require_member("ks has", kernel, self.kernels)
+        _require_member("e has", expand, self.expands)
+        return CODE_OF[Layer(kernel, expand)]
 
     def _read_indices(self, given: Sequence[object]) -> Architecture:
-        if len(given) != len(self.variables) or not all(isinstance(i, int | np.integer) for i in given):
-            raise ConfigError(f"cannot read an architecture from {given!r}: {_FORMS}")
-        indices = [int(i) for i in given]  # type: ignore[call-overload]
+        try:
+            indices = _integers(given)
+        except TypeError:
+            indices = []
+        if len(indices) != len(self.variables):
+            raise _unreadable(given)
         for variable, index in zip(self.variables, indices, strict=True):
             _require_member(f"{variable.name} has choice index", index, range(len(variable.choices)))
         return tuple(self.canonicalize(as_encodings([indices], len(indices)))[0].tolist())
@@ -226,38 +254,40 @@ def _layout(space: MobileNetV3Space, architecture: Architecture) -> Layout:
     return Layout(space.widths[architecture[1]], layers)
 
 
-def _codes_from(kernels: list[int], expands: list[int], depths: list[int]) -> list[int]:
-    """20 codes from OFA's lists, which hold the live layers alone or all 20."""
-    full = len(kernels) == MAX_DEPTH * len(STAGES)
-    if len(depths) != len(STAGES) or len(kernels) != len(expands) or not (full or len(kernels) == sum(depths)):
-        raise ConfigError(
-            f"ks has {len(kernels)} entries, e {len(expands)} and d {depths}: d needs {len(STAGES)} depths, "
-            f"and ks and e one entry for each live layer ({sum(depths)}) or for all 20"
-        )
-    codes, start = [], 0
-    for depth in depths:
-        _require_member("d has", depth, DEPTHS)
-        pairs = zip(kernels[start : start + depth], expands[start : start + depth], strict=True)
-        codes += [_code(k, e) for k, e in pairs] + [SKIP] * (MAX_DEPTH - depth)
-        start += MAX_DEPTH if full else depth
-    return codes
+def _integers(given: object) -> list[int]:
+    """The whole numbers of a list. Raises `TypeError` for anything else, `True` and 3.0 included."""
+    if not isinstance(given, Sequence) or isinstance(given, str | bytes | bytearray):
+        raise TypeError(given)
+    if not all(isinstance(v, int | np.integer) and not isinstance(v, bool) for v in given):
+        raise TypeError(given)
+    return [int(v) for v in given]
 
 
-def _code(kernel: int, expand: int) -> int:
-    _require_member("ks has", kernel, KERNELS)
-    _require_member("e has", expand, EXPANDS)
-    return CODE_OF[Layer(kernel, expand)]
-
-
-def _only(value: object, choices: Sequence[float]) -> float:
+def _only(name: str, value: object, choices: Sequence[float]) -> float:
     """A number, or a list of one as OFA writes resolutions; where it is missing, the space's only choice."""
     if value is None and len(choices) == 1:
         return choices[0]
+    if value is None:
+        _require_member(f"{name} is missing:", "none given", choices)
     if isinstance(value, Sequence) and len(value) == 1:
         value = value[0]
+    if isinstance(value, np.integer):
+        value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise TypeError(value)
     return value
+
+
+def _unreadable(given: object) -> ConfigError:
+    return ConfigError(f"cannot read an architecture from {_shown(given)}: {_FORMS}")
+
+
+def _shown(given: object) -> str:
+    """`given` as a person would want to see it in one line, however large or deep it is."""
+    short = reprlib.Repr()
+    short.maxlevel, short.maxstring, short.maxother = 3, 60, 60
+    short.maxdict, short.maxlist, short.maxtuple = 8, 24, 24
+    return short.repr(given)
 
 
 def _require_choice(name: str, given: tuple[float, ...], allowed: tuple[float, ...]) -> None:

@@ -7,6 +7,7 @@ into the shared weights. Kernels shrink by OFA's learnt transforms (Cai et al., 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
@@ -59,9 +60,11 @@ class Elastic(nn.Module):
         return logits
 
     def subnet(self, layout: Layout) -> MobileNetV3:
-        """A plain network with a copy of the weights, in the same mode."""
-        network = MobileNetV3(layout, self.n_classes)
-        network.load_state_dict(self.lend(layout))
+        """A plain network with a copy of the weights, in the same mode and on the same device."""
+        network = copy.deepcopy(_skeleton(layout, self.n_classes))  # not made anew: that would draw random weights
+        with torch.no_grad():
+            own = {n: t.clone(memory_format=torch.contiguous_format) for n, t in self.lend(layout).items()}
+        network.load_state_dict(own, assign=True)
         return network.train(self.training)
 
 
