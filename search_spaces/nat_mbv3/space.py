@@ -124,7 +124,7 @@ class MobileNetV3Space:
         stages = rng.choice(live, size=(n, len(STAGES), MAX_DEPTH))
         depth = rng.choice(self.depths, size=(n, len(STAGES), 1))
         stages = np.where(np.arange(MAX_DEPTH) < depth, stages, SKIP)
-        return self._rows(head, stages.reshape(n, -1))
+        return self._rows(head, stages.reshape(n, MAX_DEPTH * len(STAGES)))
 
     def layout(self, architecture: Architecture) -> Layout:
         """The live layers of an architecture."""
