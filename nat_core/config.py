@@ -17,11 +17,9 @@ widths = [1.0]
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -71,15 +69,15 @@ class RunConfig(BaseModel):
     data: str = Field("digits", description="data set, or a folder of pictures")
     surrogate: str = Field("rbf", description="what stands in for a costly objective")
     optimizer: str = Field("nsga3", description="what proposes architectures")
-    objectives: tuple[str, ...] = Field(("top1_error", "macs"), min_length=2, description="lower is better")
+    objectives: tuple[str, ...] = Field(("top1_error", "macs"), description="two or more; lower is better")
     constraints: tuple[str, ...] = Field((), description="such as macs<=20e6")
     seed: int = Field(0, ge=0, description="of every random stream")
     search: SearchConfig = SearchConfig()
     options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="options of parts, by their names")
 
-    def digest(self) -> str:
-        """sha256 of the config: what a run folder is recognised by."""
-        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()
+    def flat(self) -> dict[str, Any]:
+        """Every value by its dotted name: what a run folder is recognised by."""
+        return dict(_flat(self.model_dump(mode="json")))
 
     def parts(self) -> tuple[str, ...]:
         """The names whose options this run may set."""
@@ -203,6 +201,14 @@ def _merge_all(layers: Iterable[Layer]) -> Layer:
     for layer in layers:
         merged = _merge(merged, layer)
     return merged
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
 
 
 def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Layer:

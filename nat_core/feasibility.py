@@ -30,12 +30,12 @@ def require_feasible(problem: Problem) -> None:
             word = "smallest" if constraint.relation == "<=" else "largest"
             raise ConfigError(
                 f"no architecture of this space meets {constraint}: the {word} {constraint.name} it has is "
-                f"{nearest:.6g}, of {_name(problem, x)}"
+                f"{_number(nearest)}, of {_name(problem, x)}"
             )
     together = replace(problem, constraints=cheap)
     x = descend(together, together.cost_violation)
     if together.cost_violation(x)[0] > 0:
-        nearest = ", ".join(f"{c.name}={problem.costs[c.name](x)[0]:.6g}" for c in cheap)
+        nearest = ", ".join(f"{c.name}={_number(problem.costs[c.name](x)[0])}" for c in cheap)
         raise ConfigError(
             f"each constraint can be met, but not {' and '.join(map(str, cheap))} together: "
             f"the nearest architecture found has {nearest} ({_name(problem, x)})"
@@ -66,6 +66,10 @@ def _neighbours(x: Encodings, choices: Encodings) -> Encodings:
     """All rows that differ from x in one variable."""
     rows = [(*x[:i], value, *x[i + 1 :]) for i in range(len(x)) for value in range(choices[i]) if value != x[i]]
     return as_encodings(rows or [tuple(x)], len(x))
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:.6g}"
 
 
 def _name(problem: Problem, x: Encodings) -> object:

@@ -13,6 +13,8 @@ import contextlib
 import hashlib
 import json
 import logging
+import os
+import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -196,7 +198,8 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
     with sole_writer(run.folder):
         identity = _identity(run)
         if not is_run(run.folder):
-            tables = {"plugins": run.parts.versions(), "context": _context(run), "identity": identity}
+            about = {"space": identity["space"], "data": identity["data"], "machine": _machine()}
+            tables = {"plugins": run.parts.versions(), "context": _context(run), "fingerprints": about}
             publish_text(run.folder / "run.toml", configs.dump(run.config, **tables))
         elif not (run.folder / "run.toml").exists():
             raise StateError(
@@ -247,7 +250,7 @@ def _identity(run: Run) -> dict[str, Any]:
     variables = [[v.name, [str(c) for c in v.choices]] for v in run.space.variables]
     space = hashlib.sha256(json.dumps(variables).encode()).hexdigest()
     return {
-        "config": run.config.digest(),
+        "config": run.config.flat(),
         "space": space,
         "data": run.data.fingerprint,
         "plugins": run.parts.versions(),
@@ -256,6 +259,11 @@ def _identity(run: Run) -> dict[str, Any]:
 
 def _context(run: Run) -> dict[str, Any]:
     return {"classes": len(run.data.classes), "image_size": run.data.image_size, "class_names": list(run.data.classes)}
+
+
+def _machine() -> dict[str, Any]:
+    """Where the run began: floating-point sums may differ elsewhere."""
+    return {"platform": platform.platform(), "processors": os.cpu_count() or 0, "python": platform.python_version()}
 
 
 def _require_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any], accept: frozenset[str]) -> None:

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from nat_core.contracts import Dataset, Measurement, Progress, Rehearsal, SearchSpace, SupernetSpace
@@ -80,7 +80,8 @@ class Top1Error:
 
     def save(self, file: Path) -> None:
         """Write the supernet's state as safetensors."""
-        save_file({name: tensor.contiguous() for name, tensor in self.supernet.state_dict().items()}, file)
+        state = {name: tensor.contiguous() for name, tensor in self.supernet.state_dict().items()}
+        file.write_bytes(save(state))  # by Python, so that a full disk is an OSError
 
     def load(self, file: Path) -> None:
         """Read what `save` wrote."""

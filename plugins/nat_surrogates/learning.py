@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 # OpenBLAS wakes every core for matrices as small as ours and spins at each barrier: on shared cores that is many times
 # slower than one thread, and nowhere much faster. scikit-learn requires this package.
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from nat_core.contracts import Function, SearchSpace
 from nat_core.encoding import Encodings, Values, sizes

@@ -1,0 +1,27 @@
+"""Shared by all tests: one thread a process, the shared reference data, and a tiny finished run."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from command_line import SMALL_SEARCH, TINY, nat
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run beside other work
+
+SHARED = Path(__file__).resolve().parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory):
+    """A finished tiny run with all defaults but sizes: its folder and what it printed."""
+    folder = tmp_path_factory.mktemp("tiny") / "run"
+    return folder, nat("run", "--out", folder, "--json", *TINY, *SMALL_SEARCH)
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    if not SHARED.is_dir():
+        pytest.skip("the shared reference data are not beside the project")
+    return SHARED
