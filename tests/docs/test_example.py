@@ -111,21 +111,9 @@ def test_a_second_claim_to_its_name_is_refused_naming_both(nat, example, rival):
 
 def test_its_own_tests_pass(example):
     env = {**os.environ, "PYTHONPATH": str(example)}
-    command = [
-        sys.executable,
-        "-m",
-        "pytest",
-        "-q",
-        "-p",
-        "no:cacheprovider",
-        "-W",
-        "error",
-        "-c",
-        str(EXAMPLE / "pyproject.toml"),
-    ]
-    done = subprocess.run(
-        [*command, str(EXAMPLE)], env=env, cwd=example, capture_output=True, text=True, timeout=280, check=False
-    )
+    apart = ["-p", "no:cacheprovider", "-W", "error", "-c", str(EXAMPLE / "pyproject.toml")]
+    command = [sys.executable, "-m", "pytest", "-q", *apart, str(EXAMPLE)]
+    done = subprocess.run(command, env=env, cwd=example, capture_output=True, text=True, timeout=280, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
