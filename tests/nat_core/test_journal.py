@@ -28,9 +28,9 @@ def fill(file, n=18, salt=""):
 
 
 @pytest.fixture
-def kept(tmp_path):
+def kept(place):
     """A journal of about 3 KB: its file, its bytes, its records."""
-    file = tmp_path / "journal.jsonl"
+    file = place / "journal.jsonl"
     records = fill(file)
     content = file.read_bytes()
     assert 2500 < len(content) < 4000

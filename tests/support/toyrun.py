@@ -7,6 +7,7 @@ search that forgets, repeats or reorders anything ends elsewhere.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import warnings
@@ -28,7 +29,7 @@ from nat_core.search import Plan, search
 from nat_core.weights import WeightStore
 
 VARIABLES = tuple(Variable(f"v{i}", tuple(range(4))) for i in range(4))
-PLAN = Plan(iterations=3, initial=4, batch=2, pool=6, remeasure="all")
+PLAN = Plan(iterations=2, initial=5, batch=4, pool=8, remeasure="all")
 KILLED = 137
 
 
@@ -251,6 +252,7 @@ def forked(work: Callable[[], object]) -> int:
         warnings.simplefilter("ignore", DeprecationWarning)  # the threads of a math library do not take part
         pid = os.fork()
     if not pid:
+        gc.disable()  # a collection would copy every page of the parent
         code = 1
         with contextlib.suppress(BaseException):
             work()
