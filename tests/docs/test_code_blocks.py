@@ -91,6 +91,12 @@ def test_run_files_are_accepted(block, tmp_path):
     find_parts(resolve(None, file, {}, ()))
 
 
+def test_every_make_target_exists():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = {line.split()[1] for block in SHELL for line in block.text.splitlines() if line.startswith("make ")}
+    assert {"demo", "test"} <= named <= set(re.findall(r"^(\w+):", makefile, re.MULTILINE))
+
+
 @pytest.mark.parametrize("words", COMMANDS)
 def test_commands_and_options_exist(words):
     with contextlib.suppress(click.exceptions.Exit):  # --help and --version say their word and stop
