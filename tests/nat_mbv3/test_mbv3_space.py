@@ -280,7 +280,10 @@ def test_a_space_refuses_what_it_has_left_out(mbv3):
     cases = {
         "kernel": ({**DICTIONARY, "w": 1.2, "ks": [7] * 10}, "ks has 7; this space has 3, 5"),
         "expansion": ({**DICTIONARY, "w": 1.2, "e": [4] * 10}, "e has 4; this space has 3, 6"),
-        "depth": ({**DICTIONARY, "w": 1.2, "ks": [3] * 15, "e": [3] * 15, "d": [3] * 5}, "d has 3; this space has 2, 4"),
+        "depth": (
+            {**DICTIONARY, "w": 1.2, "ks": [3] * 15, "e": [3] * 15, "d": [3] * 5},
+            "d has 3; this space has 2, 4",
+        ),
         "depth in digits": ("081" + "1110" * 5, "stage1 has depth 3; this space has 2, 4"),
         "gap in digits": ("081" + "1100" * 4 + "1101", "stage5 has depth 3; this space has 2, 4"),
         "kernel in digits": ("081" + "1300" * 5, "stage1.layer2 has code 3; this space has 1, 2, 7, 8"),
