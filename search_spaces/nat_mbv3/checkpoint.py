@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -100,7 +101,11 @@ def read(file: Path) -> Weights:
     if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises for what may not be looked at
         raise ConfigError(f"no checkpoint at {file}")
     try:
-        return load_file(file) if _is_safetensors(file) else _unwrap(torch.load(file, "cpu", weights_only=True))
+        with warnings.catch_warnings():
+            warnings.simplefilter(
+                "ignore"
+            )  # torch's remarks on files that are odd; the good are compared, the bad refused
+            return load_file(file) if _is_safetensors(file) else _unwrap(torch.load(file, "cpu", weights_only=True))
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         if isinstance(error, pickle.UnpicklingError):  # torch's own text advises to run the file

@@ -256,7 +256,7 @@ FAULTS = {
     "integers": (lambda s: s.update({STEM: s[STEM].int()}), "is of torch.int32 instead of torch.float32"),
     "complex": (lambda s: s.update({STEM: s[STEM] + 0j}), "is of torch.complex64 instead"),
     "float count": (lambda s: s.update({TRACKED: torch.tensor(1.0)}), "is of torch.float32 instead of torch.int64"),
-    "sparse": (lambda s: s.update({STEM: s[STEM].to_sparse()}), "no plain numbers|sparse"),
+    "sparse": (lambda s: s.update({STEM: s[STEM].to_sparse()}), "holds no plain numbers"),
     "meta": (lambda s: s.update({STEM: s[STEM].to("meta")}), "holds no plain numbers"),
     "classifier": (lambda s: s.update({"classifier.linear.weight": torch.zeros(12, 9)}), r"is \(12, 9\) instead of"),
     "no classifier": (
