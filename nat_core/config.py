@@ -30,6 +30,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from nat_core.errors import ConfigError, StateError, unknown
 
 PRESETS = ("quick", "nat", "msunas")
+FINDINGS = ("plugins", "context", "fingerprints")  # tables that a run folder's run.toml has behind its config
 Layer = dict[str, Any]
 _MOST = 100_000
 
@@ -93,7 +94,7 @@ def part_name(name: str) -> str:
 
 def resolve(preset: str | None, file: Path | None, words: Layer, settings: Iterable[str]) -> RunConfig:
     """The config of a run. Raises `ConfigError` for anything that is not understood, before anything else happens."""
-    given: Layer = {} if file is None else load(file)
+    given: Layer = {} if file is None else _without_findings(load(file))
     given = _merge(_merge(given, words), _merge_all(setting(text) for text in settings))
     name = preset or given.get("preset", "quick")
     if name not in PRESETS:
@@ -108,6 +109,11 @@ def resolve(preset: str | None, file: Path | None, words: Layer, settings: Itera
             )
     defaults = {part: options for part, options in basis.get("options", {}).items() if part in named.parts()}
     return named.model_copy(update={"options": _merge(defaults, named.options)})
+
+
+def _without_findings(values: Layer) -> Layer:
+    """A run folder's `run.toml` is a run file too: what it adds about its plugins, data and machine is not config."""
+    return {name: value for name, value in values.items() if name not in FINDINGS}
 
 
 def validate(values: Layer, file: Path | None = None) -> RunConfig:
@@ -141,8 +147,7 @@ def reload(file: Path) -> tuple[RunConfig, Layer]:
     """The config of a run folder, and the tables behind it. Raises `StateError` for a file that is damaged."""
     try:
         values = load(file)
-        tables = {name: values.pop(name) for name in list(values) if name not in RunConfig.model_fields}
-        return validate(values, file), tables
+        return validate(_without_findings(values), file), {name: values.get(name, {}) for name in FINDINGS}
     except ConfigError as error:
         raise StateError(f"this is no readable run folder: {error}") from error
 

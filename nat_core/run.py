@@ -277,7 +277,7 @@ def _require_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]
         raise StateError(
             f"{folder} cannot go on: its {name} changed since it began ({detail}). Nothing in it was touched. "
             + (
-                "Start a new run in another folder."
+                f"`nat resume {folder}` goes on with what it was; or start a new run in another folder."
                 if name in {"config", "space"}
                 else f"`nat resume {folder} --accept {name}` goes on all the same."
             )

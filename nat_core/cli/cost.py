@@ -122,6 +122,10 @@ def _whole(value: float) -> float | int:
     return int(value) if float(value).is_integer() else value
 
 
+def _shown(value: object) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,.6g}" if isinstance(value, float) else str(value)
+
+
 def _print(table: list[dict[str, Any]]) -> None:
     from rich.console import Console
     from rich.table import Table
@@ -130,5 +134,5 @@ def _print(table: list[dict[str, Any]]) -> None:
     for name in table[0]:
         shown.add_column(name, justify="left" if name == "architecture" else "right", no_wrap=True)
     for row in table:
-        shown.add_row(*(f"{v:,}" if isinstance(v, int | float) else v for v in row.values()))
+        shown.add_row(*(_shown(v) for v in row.values()))
     Console().print(shown)

@@ -95,9 +95,8 @@ def _search(run: Run, accept: frozenset[str]) -> tuple[Summary, dict[tuple[int, 
 
     with opened(run, progress, accept) as ledger:
         expected = _expected(run) if ledger.journal.first("finished") is None else Forecast((), ())
-        console.print(f"{_what(run)}; about {duration(expected.total)}\n{run.folder}", highlight=False, soft_wrap=True)
-        for path, reason in list(run.data.skipped.items())[:5]:
-            console.print(f"skipped {path}: {reason}", style="yellow", highlight=False, soft_wrap=True)
+        takes = f"; about {duration(expected.total)}" if expected.total else ""
+        console.print(f"{_what(run)}{takes}\n{run.folder}", highlight=False, soft_wrap=True)
         with Display(console, run.space, expected, run.plan.iterations) as display:
             shown.append(display)
             seen = list[Archive]()

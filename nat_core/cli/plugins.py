@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import click
 
 from nat_core import options
+from nat_core.errors import PluginError, unknown
 from nat_core.plugins import HOOKS, Offer, load
 
 
@@ -30,19 +32,30 @@ def command(ctx: click.Context, as_json: bool) -> None:
 
 @command.command(name="show")
 @click.argument("kind", metavar="KIND")
-@click.argument("name", metavar="NAME")
-def show(kind: str, name: str) -> None:
-    """Show the options of one plugin: their types, defaults and meaning. KIND may be singular: surrogate."""
-    offer = load().find(_plural(kind), name)
+@click.argument("name", metavar="[NAME]", required=False)
+def show(kind: str, name: str | None) -> None:
+    """Show the options of one plugin: their types, defaults and meaning; without NAME, the plugins of a kind.
+
+    KIND may be written short, such as surrogate or cost.
+    """
+    registry = load()
+    if name is None:
+        _print([o for o in registry.offers if o.kind == _kind(kind)])
+        return
+    offer = registry.find(_kind(kind), name)
     assert offer.factory is not None  # noqa: S101 - find() returns working offers alone
     click.echo(f"{offer.kind} {offer.name}, of {offer.where}")
     click.echo((offer.factory.__doc__ or "").strip())
     click.echo(options.describe(offer.name, offer.factory))
 
 
-def _plural(kind: str) -> str:
-    kind = kind.replace("-", "_")
-    return next((k for k in HOOKS if kind in {k, k.rstrip("s"), k.removeprefix("search_").rstrip("s")}), kind)
+def _kind(word: str) -> str:
+    """The kind that a word means: `cost`, `cost-model` and `cost_models` are one. Raises `PluginError` for none."""
+    plain = re.sub(r"[-_ ]", "", word).rstrip("s")
+    kinds = [k for k in HOOKS if plain and plain in re.sub("_", "", k)]
+    if len(kinds) != 1:
+        raise PluginError(unknown("kind of plugin", word, HOOKS))
+    return kinds[0]
 
 
 def _print(offers: list[Offer]) -> None:

@@ -134,7 +134,11 @@ class Display:
                 time.monotonic(),
             )  # read from the journal: says nothing about the pace
         if not self._live:
-            left = f" · {duration(self.left(expected))} left" if self._iteration <= self._iterations else ""
+            left = (
+                f" · {duration(self.left(expected))} left"
+                if self._iteration <= self._iterations and self._expected.total
+                else ""
+            )
             self._console.print(facts(summary) + left, highlight=False, soft_wrap=True)
 
     def _render(self) -> Group:

@@ -24,7 +24,7 @@ def rbf(
     kernel: Annotated[Literal["cubic", "linear", "thin-plate"], "the radial function of each member"] = "cubic",
     sample_fraction: Annotated[float, "share of the measurements that each member sees"] = 1.0,
     smoothing: Annotated[float, "how far members may miss their measurements; 0 goes through them"] = 0.03,
-    seed: int = 0,
+    seed: Annotated[int, "of the random subsets"] = 0,
 ) -> Surrogate:
     """NAT's ensemble of radial-basis interpolants, each on a random subset of variables."""
     from nat_surrogates.rbf_ensemble import RbfEnsemble
