@@ -176,12 +176,12 @@ def test_against_torch(mbv3, priced, monkeypatch):
 
     monkeypatch.setattr(Depthwise, "forward", nn.Conv2d.forward)
     space = mbv3(resolutions=[24, 28, 32, 50, 100, 132, 224], classes=11)
-    net = space.supernet(11)
-    X = space.sample(24, np.random.default_rng(5))
-    X[:, 0], X[:, 1] = np.arange(24) % 7, np.arange(24) % 2
+    net = space.supernet(11).to("meta")
+    X = space.sample(14, np.random.default_rng(5))
+    X[:, 0], X[:, 1] = np.arange(14) % 7, np.arange(14) % 2  # each side at both widths
     params, macs = priced(space, as_architectures(X))
     for architecture, n_params, n_macs in zip(as_architectures(X), params, macs, strict=True):
-        subnet = net.subnet(architecture).to("meta").eval()
+        subnet = net.subnet(architecture).eval()
         assert sum(p.numel() for p in subnet.parameters()) == n_params
         assert count(subnet, space.input_shape(architecture)) == 2 * n_macs
 
@@ -189,10 +189,10 @@ def test_against_torch(mbv3, priced, monkeypatch):
 def test_where_no_kernel_is_cut_the_network_itself_agrees(mbv3, priced):
     """The last map of side 100 is 4 × 4, the smallest on which a kernel of 7 stays whole."""
     space = mbv3(resolutions=[100, 128])
-    net = space.supernet(1000)
+    net = space.supernet(1000).to("meta")
     architectures = [space.parse(f"0{r}{w}" + "9999" * 5) for r in (0, 1) for w in (0, 1)]
     for architecture, n_macs in zip(architectures, priced(space, architectures)[1], strict=True):
-        assert count(net.subnet(architecture).to("meta").eval(), space.input_shape(architecture)) == 2 * n_macs
+        assert count(net.subnet(architecture).eval(), space.input_shape(architecture)) == 2 * n_macs
 
 
 def count(network, shape):

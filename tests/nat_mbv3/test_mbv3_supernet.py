@@ -37,7 +37,7 @@ def same(a, b):
 
 def test_outputs_equal_the_subnets_in_eval_mode(small, net, some):
     with torch.inference_mode():
-        for architecture in some(small, 16):
+        for architecture in some(small, 10):
             images = pictures(3, small.input_shape(architecture)[1])
             subnet = net.subnet(architecture)
             assert not subnet.training
