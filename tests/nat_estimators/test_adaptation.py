@@ -123,7 +123,13 @@ def test_what_the_weights_depend_on(space, data):
         "distillation": trained(space, data, schedule=replace(SHORT, distillation=0.5)),
     }
     assert [name for name, net in others.items() if same(base, net)] == []
-    assert same(base, trained(space, data, schedule=replace(SHORT, epochs=9), iterations=0)) is False
+
+
+def test_each_iteration_draws_anew(space, data):
+    schedule = replace(SHORT, epochs=2)
+    calls = [trained(space, data, schedule=schedule, iteration=i).called for i in (0, 1, 2, 1)]
+    assert calls[1] == calls[3]
+    assert len({tuple(c) for c in calls}) == 3
 
 
 def test_global_randomness_is_left_alone_and_plays_no_part(space, data):
