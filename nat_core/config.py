@@ -17,6 +17,7 @@ widths = [1.0]
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -76,6 +77,16 @@ class RunConfig(BaseModel):
     search: SearchConfig = SearchConfig()
     options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="options of parts, by their names")
 
+    @model_validator(mode="after")
+    def _keepable(self) -> Self:
+        """What cannot be written to a run folder could not be recognised there."""
+        try:
+            dump(self).encode()
+            json.dumps(self.flat(), allow_nan=False)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise ValueError(f"a value cannot be kept in a run file: {error}") from None
+        return self
+
     def flat(self) -> dict[str, Any]:
         """Every value by its dotted name: what a run folder is recognised by."""
         return dict(_flat(self.model_dump(mode="json")))
@@ -131,10 +142,7 @@ def load(file: Path) -> Layer:
         return tomllib.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot read the run file {file}: {error.strerror}") from error
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # also text that is no UTF-8, a number of 5,000 digits, 1,000 brackets
+    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, a number of 5,000 digits, 1,000 brackets
         raise ConfigError(f"{file} is not TOML: {error}") from error
 
 
@@ -147,9 +155,12 @@ def reload(file: Path) -> tuple[RunConfig, Layer]:
     """The config of a run folder, and the tables behind it. Raises `StateError` for a file that is damaged."""
     try:
         values = load(file)
-        return validate(_without_findings(values), file), {name: values.get(name, {}) for name in FINDINGS}
+        config = validate(_without_findings(values), file)
     except ConfigError as error:
         raise StateError(f"this is no readable run folder: {error}") from error
+    if missing := RunConfig.model_fields.keys() - values:
+        raise StateError(f"this is no readable run folder: {file} lacks {', '.join(sorted(missing))}")
+    return config, {name: values.get(name, {}) for name in FINDINGS}
 
 
 def setting(text: str) -> Layer:
@@ -233,4 +244,4 @@ def _fault(error: Any) -> str:
             where,
             (f"search.{f}" for f in model.model_fields) if model is SearchConfig else model.model_fields,
         )
-    return f"{where} is {error['input']!r}: {error['msg']}"
+    return f"{where} is {error['input']!r}: {error['msg']}" if where else str(error["msg"])

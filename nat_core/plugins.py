@@ -38,7 +38,7 @@ HOOKS: Mapping[str, str] = MappingProxyType(
     }
 )
 LISTENERS = ("on_iteration", "on_finish")
-_NAME = re.compile(r"\w[\w@.-]*")  # also the name of a file, of an option's table, and of a constraint
+_NAME = re.compile(r"\w[\w@-]*")  # also the name of a file, of an option's table, and of a constraint
 
 
 @dataclass(frozen=True)
@@ -204,7 +204,7 @@ def _offers(module: object, plugin: Offer) -> Iterator[Offer]:
             raise PluginError(f"{hook}() has to return a mapping from names to factories, and returned {names!r}")
         for name, factory in names.items():
             if not _NAME.fullmatch(name):
-                raise PluginError(f"{hook}() offers {name!r}: a name is letters, digits and any of _ - . @")
+                raise PluginError(f"{hook}() offers {name!r}: a name is letters, digits and any of _ - @")
             yield replace(plugin, kind=kind, name=name, factory=factory)
     if any(hasattr(module, listener) for listener in LISTENERS):
         yield replace(plugin, kind="listeners")
