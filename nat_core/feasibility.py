@@ -1,11 +1,13 @@
 """Can the constraints be met at all? Asked before anything is trained.
 
 Coordinate descent on the total violation, from the corners and random starts: every single-variable change of the best
-row is tried at once. For costs that are sums over layers, a single bound's optimum is found exactly.
+row is tried at once. For costs that are sums over layers, a single bound's optimum is found exactly. Before several
+bounds are said to be out of reach together, a small space is listed, and in a large one changes of two variables tried.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +19,7 @@ from nat_core.problem import Problem
 from nat_core.seeding import rng
 
 _STARTS = 8
+_ENUMERABLE = 200_000  # a space up to this many encodings is listed
 
 
 def require_feasible(problem: Problem) -> None:
@@ -33,7 +36,7 @@ def require_feasible(problem: Problem) -> None:
                 f"{_number(nearest)}, of {_name(problem, x)}"
             )
     together = replace(problem, constraints=cheap)
-    x = descend(together, together.cost_violation)
+    x = _at_length(together, together.cost_violation, descend(together, together.cost_violation))
     if together.cost_violation(x)[0] > 0:
         nearest = ", ".join(f"{c.name}={_number(problem.costs[c.name](x)[0])}" for c in cheap)
         raise ConfigError(
@@ -51,14 +54,34 @@ def descend(problem: Problem, measure: Function) -> Encodings:
     return min(found, key=lambda x: float(measure(x)[0]))
 
 
-def _from(problem: Problem, measure: Function, x: Encodings) -> Encodings:
-    best = float(measure(x)[0])
-    while best > 0:
-        around = problem.space.canonicalize(_neighbours(x[0], sizes(problem.space.variables)))
-        y = measure(around)
-        if y.min() >= best:
+def _at_length(problem: Problem, measure: Function, x: Encodings) -> Encodings:
+    """The least row of all, where they can be listed; else one that no change of two variables betters."""
+    if measure(x)[0] <= 0:
+        return x
+    choices = sizes(problem.space.variables)
+    if (count := math.prod(choices.tolist())) <= _ENUMERABLE:
+        rows = np.stack(np.unravel_index(np.arange(count), tuple(choices)), axis=1)
+        return _better(problem, measure, x, rows)
+    while True:
+        around = np.vstack([_neighbours(row, choices) for row in _neighbours(x[0], choices)])
+        if (found := _better(problem, measure, x, around)) is x:
             return x
-        x, best = around[[int(y.argmin())]], float(y.min())
+        x = found
+
+
+def _better(problem: Problem, measure: Function, x: Encodings, rows: Encodings) -> Encodings:
+    """The best of the rows if it is better than x; else x itself."""
+    canonical = problem.space.canonicalize(rows)
+    y = measure(canonical)
+    return canonical[[int(y.argmin())]] if y.min() < measure(x)[0] else x
+
+
+def _from(problem: Problem, measure: Function, x: Encodings) -> Encodings:
+    choices = sizes(problem.space.variables)
+    while measure(x)[0] > 0:
+        if (found := _better(problem, measure, x, _neighbours(x[0], choices))) is x:
+            return x
+        x = found
     return x
 
 

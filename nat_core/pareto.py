@@ -73,6 +73,7 @@ def spread(F: Objectives, n: int, among: Objectives | None = None) -> NDArray[np
         return np.empty(0, dtype=np.int64)
     there = np.empty((0, F.shape[1])) if among is None else among
     scale = np.vstack([F, there])
+    _require_finite(scale)
     points, taken = normalised(F, scale), normalised(there, scale)
     nearest = _distances(points, taken).min(axis=1, initial=np.inf)
     rank, chosen = ranks(F), list[int]()

@@ -27,6 +27,7 @@ def top1_error(
     recalibration_images: Annotated[int, "training images for the batch-norm statistics of a subnet"] = 2000,
     evaluation_batch: Annotated[int, "images measured at once"] = 128,
     device: Annotated[str, "cpu, cuda, or auto: cuda where there is one"] = "auto",
+    threads: Annotated[int, "processor threads of torch; 0: as many as it takes by itself"] = 0,
     seed: Annotated[int, "of augmentation and of the subnets drawn"] = 0,
 ) -> Top1Error:
     """Share of validation images whose most likely class is wrong, 0 … 1, with inherited and adapted weights."""
@@ -36,7 +37,7 @@ def top1_error(
     schedule = Schedule(
         warmup_epochs, epochs, batch_size, learning_rate, momentum, weight_decay, label_smoothing, distillation, seed
     )
-    return Top1Error(space, data, schedule, recalibration_images, evaluation_batch, device)
+    return Top1Error(space, data, schedule, recalibration_images, evaluation_batch, device, threads)
 
 
 @hookimpl

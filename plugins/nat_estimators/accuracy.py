@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -33,6 +34,7 @@ class Top1Error:
         recalibration_images: int,
         evaluation_batch: int,
         device: str,
+        threads: int = 0,
     ) -> None:
         if not isinstance(space, SupernetSpace):
             raise ConfigError(f"top1_error needs a space with a supernet, and {type(space).__name__} has none")
@@ -43,6 +45,8 @@ class Top1Error:
             )
         require("recalibration_images", recalibration_images, at_least=2)
         require("evaluation_batch", evaluation_batch, at_least=2)
+        require("threads", threads, at_least=0)
+        self.threads = threads
         self.space = space
         self.data = data
         self.schedule = schedule
@@ -54,11 +58,23 @@ class Top1Error:
 
     def __call__(self, X: Encodings) -> list[Measurement]:
         """Errors on the validation split."""
-        return [self._error(architecture, self.val) for architecture in as_architectures(X)]
+        with self._threads():
+            return [self._error(architecture, self.val) for architecture in as_architectures(X)]
 
     def test(self, X: Encodings) -> list[Measurement]:
         """Errors on the test split, which nothing else looks at."""
-        return [self._error(architecture, self._test) for architecture in as_architectures(X)]
+        with self._threads():
+            return [self._error(architecture, self._test) for architecture in as_architectures(X)]
+
+    @contextlib.contextmanager
+    def _threads(self) -> Iterator[None]:
+        """Compute with the wanted number of threads inside."""
+        before = torch.get_num_threads()
+        torch.set_num_threads(self.threads or before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
 
     @cached_property
     def _test(self) -> Batches:
@@ -66,17 +82,18 @@ class Top1Error:
 
     def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
         """Train the supernet on architectures drawn from the marginals of X."""
-        adapt(
-            self.supernet,
-            self.space,
-            self.train,
-            self.data.augmentation,
-            X,
-            self.schedule,
-            iteration,
-            iterations,
-            progress,
-        )
+        with self._threads():
+            adapt(
+                self.supernet,
+                self.space,
+                self.train,
+                self.data.augmentation,
+                X,
+                self.schedule,
+                iteration,
+                iterations,
+                progress,
+            )
 
     def save(self, file: Path) -> None:
         """Write the supernet's state as safetensors."""
@@ -96,7 +113,8 @@ class Top1Error:
         trial = replace(self.schedule, warmup_epochs=1)
 
         def train() -> None:
-            adapt(self.supernet, self.space, some, self.data.augmentation, X, trial, 0, 0, _silent)
+            with self._threads():
+                adapt(self.supernet, self.space, some, self.data.augmentation, X, trial, 0, 0, _silent)
 
         a_step = _seconds(train) / trial.steps(0, len(some))
         a_measurement = _seconds(lambda: self(X)) / len(X)
