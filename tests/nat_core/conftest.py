@@ -6,6 +6,10 @@ import tempfile
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("calm", deadline=None)  # tests run beside other work
+settings.load_profile("calm")
 
 
 @pytest.fixture

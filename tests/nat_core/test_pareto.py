@@ -1,0 +1,175 @@
+"""Pareto mathematics against twins that try everything."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from nat_core.pareto import hypervolume, non_dominated, normalised, ranks, reference_point, spread
+
+
+def matrices(least=0, most=9, columns=(2, 5)):
+    """Few distinct values, so that ties and duplicates abound; and some of any size."""
+    few = st.integers(0, 4).map(float)
+    any_ = st.floats(-1e6, 1e6) | st.sampled_from([0.0, -0.0, 1e308, 5e-324])
+    return st.integers(*columns).flatmap(
+        lambda m: st.one_of(
+            st.lists(st.lists(values, min_size=m, max_size=m), min_size=least, max_size=most).map(
+                lambda rows: np.array(rows, dtype=float).reshape(-1, m)
+            )
+            for values in (few, any_)
+        )
+    )
+
+
+def dominates(a, b):
+    return (a <= b).all() and (a < b).any()
+
+
+def fronts(F):
+    """Rank by peeling, row by row."""
+    rank, left, level = {}, set(range(len(F))), 0
+    while left:
+        front = {i for i in left if not any(dominates(F[j], F[i]) for j in left)}
+        rank.update(dict.fromkeys(front, level))
+        left, level = left - front, level + 1
+    return [rank[i] for i in range(len(F))]
+
+
+def volume(F, reference):
+    """Inclusion and exclusion over all subsets of the boxes."""
+    boxes = [row for row in F if (row < reference).all()]
+    total = 0.0
+    for size in range(1, len(boxes) + 1):
+        for subset in itertools.combinations(boxes, size):
+            total += (-1) ** (size + 1) * math.prod(reference - np.max(subset, axis=0))
+    return total / math.prod(reference)
+
+
+@given(matrices())
+def test_non_dominated_is_what_no_row_dominates(F):
+    expected = [not any(dominates(other, row) for other in F) for row in F]
+    assert non_dominated(F).tolist() == expected
+
+
+@given(matrices())
+def test_ranks_are_fronts_peeled_off(F):
+    assert ranks(F).tolist() == fronts(F)
+
+
+@given(matrices(least=1, most=6).filter(lambda F: np.abs(F).max() < 1e6 and np.abs(F[F != 0]).min(initial=1) > 1e-6))
+def test_hypervolume_is_the_union_of_boxes(F):
+    F = np.abs(F)
+    reference = reference_point(F)
+    assert hypervolume(F, reference) == pytest.approx(volume(F, reference), rel=1e-6, abs=1e-9)
+
+
+@pytest.mark.parametrize("m", [2, 3, 4, 5])
+def test_hypervolume_is_the_share_of_random_points(m):
+    rng = np.random.default_rng(m)
+    F, reference = rng.random((12, m)) * 10, np.full(m, 8.0)
+    points = rng.random((20_000, m)) * 8
+    share = (F[None] <= points[:, None]).all(axis=2).any(axis=1).mean()
+    assert hypervolume(F, reference) == pytest.approx(share, abs=0.015)
+
+
+@given(matrices(least=1), st.randoms())
+def test_hypervolume_ignores_order_copies_and_what_is_dominated(F, random):
+    F = np.abs(F)
+    reference = reference_point(F)
+    rows = [*range(len(F)), *random.choices(range(len(F)), k=3)]
+    random.shuffle(rows)
+    value = hypervolume(F, reference)
+    assert 0 <= value <= 1 + 1e-12
+    assert hypervolume(F[rows], reference) == pytest.approx(value, rel=1e-9)
+    assert hypervolume(F[non_dominated(F)], reference) == pytest.approx(value, rel=1e-9)
+    assert hypervolume(np.vstack([F, F[:1] / 2]), reference) >= value - 1e-12
+
+
+def test_hypervolume_of_nothing_and_of_what_lies_outside():
+    assert hypervolume(np.empty((0, 2)), np.ones(2)) == 0
+    assert hypervolume(np.array([[1.0, 0.0], [2.0, -1.0]]), np.ones(2)) == 0
+    assert hypervolume(np.zeros((1, 3)), np.full(3, 2.0)) == 1
+
+
+@given(matrices(least=1))
+def test_the_reference_point_is_worse_than_everything_and_finite(F):
+    reference = reference_point(F)
+    assert np.isfinite(reference).all()
+    huge = np.abs(F).max(axis=0) > 1e300
+    assert (reference[~huge] > F[:, ~huge].max(axis=0)).all()
+    assert np.isfinite(hypervolume(F, reference))
+
+
+def test_the_reference_point_has_a_margin_of_one_percent():
+    assert reference_point(np.array([[1.0, -5.0, 0.0], [2.0, -10.0, 0.0]])) == pytest.approx([2.02, -4.95, 1e-12])
+
+
+def spread_twin(F, n, among):
+    """As it is described: better fronts first, then the farthest from all that is there; ties to the lower index."""
+    if not len(F):
+        return []
+    everything = np.vstack([F, among])
+    low, high = everything.min(axis=0), everything.max(axis=0)
+    span = np.where(high > low, high - low, 1)
+    points, there = (F - low) / span, [(row - low) / span for row in among]
+    rank, chosen = fronts(F), []
+    while len(chosen) < min(n, len(F)):
+        left = [i for i in range(len(F)) if i not in chosen]
+        best = [i for i in left if rank[i] == min(rank[j] for j in left)]
+        far = {i: min((np.linalg.norm(points[i] - p) for p in there), default=math.inf) for i in best}
+        pick = next(i for i in best if far[i] == max(far.values()))
+        chosen.append(pick)
+        there.append(points[pick])
+    return chosen
+
+
+@given(
+    st.integers(2, 4).flatmap(lambda m: st.tuples(matrices(columns=(m, m)), matrices(most=3, columns=(m, m)))),
+    st.integers(0, 10),
+)
+def test_spread_is_what_it_says(matrices_, n):
+    F, among = (np.clip(np.round(M), -100, 100) for M in matrices_)
+    chosen = spread(F, n, among)
+    assert chosen.tolist() == spread_twin(F, n, among)
+    assert chosen.tolist() == spread(F, n, among).tolist()
+    assert len(set(chosen.tolist())) == len(chosen) == min(n, len(F))
+    rank = np.array(fronts(F))
+    assert (np.diff(rank[chosen]) >= 0).all()
+
+
+@given(matrices(least=1), matrices(least=1, most=4))
+def test_normalised_numbers_are_finite(F, like):
+    like = like[:, :2]
+    F = np.vstack([F[:, :2], like])
+    if np.abs(F - like[0]).max() < 1e300:
+        within = normalised(like, like)
+        assert ((within >= 0) & (within <= 1)).all()
+    assert np.isfinite(normalised(like, like)).all()
+
+
+def test_the_largest_numbers_do_not_overflow():
+    F = np.array([[1e308, -1e308], [-1e308, 1e308], [0.0, 0.0]])
+    assert normalised(F, F).tolist() == [[1, 0], [0, 1], [0.5, 0.5]]
+    assert spread(F, 3).tolist() == [0, 1, 2]
+    assert ranks(np.full((3, 2), 1e308)).tolist() == [0, 0, 0]
+    assert normalised(np.full((2, 2), 7.0), np.full((2, 2), 7.0)).tolist() == [[0, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+def test_what_is_not_finite_is_refused(bad):
+    F = np.array([[1.0, 2.0], [bad, 1.0]])
+    for function in (
+        non_dominated,
+        ranks,
+        reference_point,
+        lambda F: spread(F, 1),
+        lambda F: hypervolume(F, np.ones(2)),
+    ):
+        with pytest.raises(ValueError, match="objectives must be finite; 1 rows are not"):
+            function(F)

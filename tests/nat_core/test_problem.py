@@ -1,0 +1,190 @@
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from toyrun import Space
+
+from nat_core.encoding import Variable, as_architectures, random_encodings, sizes
+from nat_core.errors import ConfigError
+from nat_core.feasibility import descend, require_feasible
+from nat_core.problem import Constraint, Problem
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("macs<=20e6", ("macs", "<=", 2e7)),
+        (" macs >= 1.5 ", ("macs", ">=", 1.5)),
+        ("nat-core:macs<=.5", ("nat-core:macs", "<=", 0.5)),
+        ("latency@v1.2<=-3.", ("latency@v1.2", "<=", -3.0)),
+        ("macs<=+1E-3", ("macs", "<=", 1e-3)),
+    ],
+)
+def test_constraints_are_read(text, parsed):
+    constraint = Constraint.parse(text)
+    assert (constraint.name, constraint.relation, constraint.bound) == parsed
+    assert Constraint.parse(str(constraint)) == constraint
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "macs", "macs<20", "macs==20", "<=20", "macs<=", "macs<=x", "macs<=nan", "macs<=inf", "20<=macs"),
+        *("macs<=1<=2", "macs<=1;x", "ma cs<=1", "macs<=1e999", "macs>=-1e999", "macs<=0x10", "macs<=1_000"),
+        "a<=1\nb<=2",
+    ],
+)
+def test_anything_else_is_a_config_error(text):
+    with pytest.raises(ConfigError, match="constraint"):
+        Constraint.parse(text)
+
+
+@given(st.text(max_size=12))
+def test_any_text_is_read_or_a_config_error(text):
+    try:
+        constraint = Constraint.parse(text)
+    except ConfigError:
+        return
+    assert math.isfinite(constraint.bound)
+
+
+@pytest.mark.parametrize(
+    ("text", "violations"),
+    [("a<=2", [0, 0, 0.5]), ("a>=2", [0.5, 0, 0]), ("a<=0", [1, 2, 3]), ("a>=-2", [0, 0, 0]), ("a<=-2", [1.5, 2, 2.5])],
+)
+def test_a_violation_is_relative_to_the_bound(text, violations):
+    assert Constraint.parse(text).violation(np.array([1.0, 2.0, 3.0])).tolist() == violations
+
+
+COSTS = {"size": lambda X: X.sum(axis=1).astype(float), "first": lambda X: X[:, 0] * 10.0}
+
+
+def problem_with(*constraints, space=None, costs=COSTS, names=("error", "size")):
+    return Problem(space or Space(), names, {"error": None}, costs, tuple(map(Constraint.parse, constraints)))
+
+
+def test_a_problem_takes_objectives_from_F_and_other_costs_from_X():
+    problem = problem_with("error<=1", "first<=10", "size>=2")
+    X = np.array([(3, 0, 0, 0), (0, 0, 0, 0)])
+    F = np.array([(1.5, 3.0), (0.5, 0.0)])
+    assert problem.violation(X, F).tolist() == [0.5 + 2, 1]
+    assert problem.cost_violation(X).tolist() == [2, 1]
+    predicted = problem.predict({"error": lambda X: X[:, 1] / 2})
+    assert predicted.F(X).tolist() == [[0, 3], [0, 0]]
+    assert predicted.violation(X, F).tolist() == [2.5, 1]
+    assert problem_with().violation(X, F).tolist() == [0, 0]
+
+
+@dataclass(frozen=True)
+class Layers:
+    """A space of stages: the first variable of each says how many of the others count."""
+
+    variables: tuple[Variable, ...]
+    weights: tuple[tuple[float, ...], ...]
+
+    def canonicalize(self, X):
+        X = X.copy()
+        X[:, 2][X[:, 0] == 0] = 0
+        return X
+
+    def sample(self, n, rng):
+        return self.canonicalize(random_encodings(self.variables, n, rng))
+
+    def describe(self, architecture):
+        return {"architecture": "-".join(map(str, architecture))}
+
+    @property
+    def everything(self):
+        return self.canonicalize(np.array(list(itertools.product(*(range(n) for n in sizes(self.variables))))))
+
+    def cost(self, i):
+        """A sum over variables; each choice has a price of its own, not in order of size."""
+        prices = np.random.default_rng([i, *map(int, self.weights[0])]).integers(1, 50, (len(self.variables), 9))
+
+        def cost(X):
+            return np.where(self._counts(X), prices[np.arange(X.shape[1]), X], 0).sum(axis=1).astype(float)
+
+        return cost
+
+    def _counts(self, X):
+        counts = np.ones(X.shape, dtype=bool)
+        counts[:, 2] = X[:, 0] > 0
+        return counts
+
+
+spaces = st.builds(
+    lambda choices, seed: Layers(tuple(Variable(f"v{i}", tuple(range(n))) for i, n in enumerate(choices)), ((seed,),)),
+    st.lists(st.integers(1, 5), min_size=3, max_size=5),
+    st.integers(0, 10_000),
+)
+
+
+@given(spaces, st.sampled_from(["<=", ">="]), st.integers(1, 20))
+def test_the_nearest_value_of_a_single_bound_is_exact(space, relation, beyond):
+    cost = space.cost(0)
+    y = cost(space.everything)
+    best = y.min() if relation == "<=" else y.max()
+    bound = best - beyond if relation == "<=" else best + beyond
+    reachable = problem_with(f"cost{relation}{best}", space=space, costs={"cost": cost})
+    require_feasible(reachable)
+    out_of_reach = problem_with(f"cost{relation}{bound}", space=space, costs={"cost": cost})
+    with pytest.raises(ConfigError, match="no architecture of this space meets") as caught:
+        require_feasible(out_of_reach)
+    word = "smallest" if relation == "<=" else "largest"
+    assert f"the {word} cost it has is {best:,.0f}, of " in str(caught.value)
+    named = str(caught.value).rpartition("of ")[2]
+    assert cost(np.array([list(map(int, named.split("-")))]))[0] == best
+
+
+@given(spaces, st.integers(0, 100), st.integers(0, 100))
+def test_a_feasible_pair_of_bounds_is_never_refused(space, i, j):
+    """And one that is not is named with both, and a nearest architecture."""
+    a, b = space.cost(0), space.cost(1)
+    X = space.everything
+    low, high = np.percentile(a(X), i), np.percentile(b(X), j)
+    feasible = ((a(X) <= low) & (b(X) >= high)).any()
+    problem = problem_with(f"a<={low}", f"b>={high}", space=space, costs={"a": a, "b": b})
+    if feasible:
+        require_feasible(problem)
+        return
+    with pytest.raises(ConfigError, match=r"together: the nearest architecture found has a=.*, b=") as caught:
+        require_feasible(problem)
+    assert problem.constraints[0].name in str(caught.value)
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_tight_pairs_of_bounds_that_single_changes_do_not_reach(listed, monkeypatch):
+    """Just feasible bounds in many spaces: descent by single changes alone refuses some of them."""
+    if not listed:
+        monkeypatch.setattr("nat_core.feasibility._ENUMERABLE", 0)
+    draw, hard = np.random.default_rng(0), 0
+    for seed in range(120):
+        choices = draw.integers(2, 6, size=4)
+        space = Layers(tuple(Variable(f"v{i}", tuple(range(n))) for i, n in enumerate(choices)), ((seed,),))
+        a, b, X = space.cost(0), space.cost(1), space.everything
+        low = np.percentile(a(X), draw.integers(1, 60))
+        problem = problem_with(f"a<={low}", f"b>={b(X)[a(X) <= low].max()}", space=space, costs={"a": a, "b": b})
+        require_feasible(problem)
+        monkeypatch.setattr("nat_core.feasibility._STARTS", 0)
+        hard += problem.cost_violation(descend(problem, problem.cost_violation))[0] > 0
+        monkeypatch.undo() if listed else monkeypatch.setattr("nat_core.feasibility._STARTS", 8)
+    assert hard >= 5
+
+
+def test_a_row_that_cannot_be_bettered_is_found_from_anywhere():
+    problem = problem_with("size<=3", "size>=3")
+    x = descend(problem, problem.cost_violation)
+    assert x.shape == (1, 4)
+    assert x.sum() == 3
+    assert as_architectures(Space().canonicalize(x)) == as_architectures(x)
+
+
+def test_constraints_on_what_is_measured_are_not_asked_for():
+    require_feasible(problem_with("error<=-1000"))
+    require_feasible(problem_with())
