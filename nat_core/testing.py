@@ -1,0 +1,367 @@
+"""What holds for every plugin of a kind, as tests: subclass a contract, give it the fixture that it names, run pytest.
+
+    class TestMine(SurrogateContract):
+        @pytest.fixture
+        def surrogate(self, space):
+            return my_plugin.mine(space)
+
+`space` is a small space made for this; override it to test on your own.
+"""
+
+# ruff: noqa: S101, D102 - asserts are what tests are made of, and a test's name is its docstring
+
+from __future__ import annotations
+
+import json
+import random
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from nat_core.archive import Archive, Evaluation
+from nat_core.contracts import CostModel, Function, OperatorSpace, Optimizer, SearchSpace, Surrogate
+from nat_core.encoding import (
+    Architecture,
+    Encodings,
+    Objectives,
+    Values,
+    Variable,
+    as_architectures,
+    new_rows,
+    random_encodings,
+    sizes,
+)
+from nat_core.errors import ConfigError
+
+__all__ = [
+    "CostModelContract",
+    "OptimizerContract",
+    "SearchSpaceContract",
+    "SmallProblem",
+    "SmallSpace",
+    "SurrogateContract",
+]
+
+_TEXT = re.compile(r"\d(-\d)*")
+
+
+@dataclass(frozen=True)
+class SmallSpace:
+    """1,320 networks of six variables; where the first is 0, the last makes no difference."""
+
+    variables: tuple[Variable, ...] = tuple(
+        Variable(name, tuple(range(n))) for name, n in zip("abcdef", (3, 5, 2, 4, 3, 5), strict=True)
+    )
+
+    def canonicalize(self, X: Encodings) -> Encodings:
+        X = X.copy()
+        X[X[:, 0] == 0, -1] = 0
+        return X
+
+    def sample(self, n: int, rng: np.random.Generator) -> Encodings:
+        return self.canonicalize(random_encodings(self.variables, n, rng))
+
+    def describe(self, architecture: Architecture) -> dict[str, object]:
+        return {"architecture": "-".join(map(str, architecture))}
+
+    def parse(self, text_or_dict: object) -> Architecture:
+        given = text_or_dict.get("architecture") if isinstance(text_or_dict, dict) else text_or_dict
+        found = tuple(map(int, given.split("-"))) if isinstance(given, str) and _TEXT.fullmatch(given) else given
+        choices = sizes(self.variables).tolist()
+        if isinstance(found, tuple) and len(found) == len(choices) and all(map(_within, found, choices)):
+            return found
+        raise ConfigError(f"{given!r} is no architecture of this space: write it as 0-1-0-2-1-3")
+
+
+@dataclass(frozen=True)
+class SmallProblem:
+    """Two formulas that pull apart on any space, and a bound on the first: a predicted problem for an optimizer."""
+
+    space: SearchSpace
+    bound: float = np.inf
+    names: tuple[str, ...] = ("small", "large")
+    asked: list[int] = field(default_factory=list)
+
+    def F(self, X: Encodings) -> Objectives:
+        choices = sizes(self.space.variables)
+        assert X.dtype.kind == "i"
+        assert ((X >= 0) & (choices > X)).all(), "an optimizer asked for a row outside the space"
+        assert (self.space.canonicalize(X) == X).all(), "an optimizer asked for a row that is not canonical"
+        self.asked.append(len(X))
+        share = X / np.maximum(choices - 1, 1)
+        weight = np.linspace(1, 2, len(choices))
+        return np.column_stack([share @ weight, (1 - share) ** 2 @ weight[::-1]])
+
+    def violation(self, X: Encodings, F: Objectives) -> Values:
+        assert F.shape == (len(X), 2)
+        return np.maximum(F[:, 0] - self.bound, 0.0)
+
+    def measured(self, X: Encodings) -> Archive:
+        """An archive that holds the rows X, measured as predicted."""
+        F = self.F(X)
+        rows = zip(as_architectures(X), F.tolist(), self.violation(X, F).tolist(), strict=True)
+        return Archive(self.names).extend(Evaluation(a, tuple(f), 0, 0, violation=v) for a, f, v in rows)
+
+
+class _OnSmallSpace:
+    """Gives the fixture `space`."""
+
+    @pytest.fixture
+    def space(self) -> SearchSpace:
+        """Where rows come from."""
+        return SmallSpace()
+
+
+class SearchSpaceContract:
+    """Needs the fixture `space`."""
+
+    def test_variables_have_distinct_names_and_choices(self, space: SearchSpace) -> None:
+        names = [v.name for v in space.variables]
+        assert names
+        assert len(set(names)) == len(names)
+        assert all(len(v.choices) >= 1 for v in space.variables)
+
+    def test_canonical_rows_are_rows_of_the_space_and_stay_as_they_are(self, space: SearchSpace) -> None:
+        X = random_encodings(space.variables, 200, np.random.default_rng(0))
+        before = X.copy()
+        canonical = space.canonicalize(X)
+        _require_rows(space, canonical, 200)
+        assert (space.canonicalize(canonical) == canonical).all()
+        assert (before == X).all(), "canonicalize changed its argument"
+
+    def test_a_row_is_made_canonical_whatever_stands_beside_it(self, space: SearchSpace) -> None:
+        X = random_encodings(space.variables, 20, np.random.default_rng(1))
+        together = space.canonicalize(X)
+        assert all((space.canonicalize(X[i : i + 1])[0] == together[i]).all() for i in range(len(X)))
+
+    def test_the_corners_are_rows_of_the_space(self, space: SearchSpace) -> None:
+        choices = sizes(space.variables)
+        _require_rows(space, space.canonicalize(np.stack([np.zeros_like(choices), choices - 1])), 2)
+
+    def test_samples_are_canonical_and_follow_the_generator_alone(self, space: SearchSpace) -> None:
+        with _nothing_global_changes():
+            X = space.sample(100, np.random.default_rng(3))
+        _require_rows(space, X, 100)
+        assert (space.canonicalize(X) == X).all()
+        assert (space.sample(100, np.random.default_rng(3)) == X).all()
+        assert (space.sample(100, np.random.default_rng(4)) != X).any()
+
+    def test_no_rows(self, space: SearchSpace) -> None:
+        _require_rows(space, space.sample(0, np.random.default_rng(0)), 0)
+        _require_rows(space, space.canonicalize(random_encodings(space.variables, 0, np.random.default_rng(0))), 0)
+
+    def test_parse_is_the_inverse_of_describe(self, space: SearchSpace) -> None:
+        for architecture in as_architectures(space.sample(20, np.random.default_rng(0))):
+            described = space.describe(architecture)
+            assert isinstance(described["architecture"], str)
+            kept = json.loads(json.dumps(described, allow_nan=False))
+            for form in (described, kept, described["architecture"], architecture):
+                parsed = space.parse(form)
+                assert parsed == architecture, form
+                assert all(type(i) is int for i in parsed)
+
+    def test_different_networks_have_different_names(self, space: SearchSpace) -> None:
+        X = new_rows(space.sample(200, np.random.default_rng(0)))
+        assert len({space.describe(a)["architecture"] for a in as_architectures(X)}) == len(X)
+
+    def test_nonsense_is_a_config_error(self, space: SearchSpace) -> None:
+        n = len(space.variables)
+        nonsense: list[object] = ["", "no such network", -1, None, 0.5, {}, {"architecture": None}, [], [0] * (n + 1)]
+        for given in [*nonsense, [10**6] * n, [-1] * n, ["x"] * n, [None] * n, b"\0", object()]:
+            with pytest.raises(ConfigError):
+                space.parse(given)
+
+    def test_layers_are_operators(self, space: SearchSpace) -> None:
+        if not isinstance(space, OperatorSpace):
+            pytest.skip("this space is not made of operators")
+        names = [o.name for o in space.operators]
+        assert len(set(names)) == len(names)
+        assert all(o.macs >= 0 and o.params >= 0 for o in space.operators)
+        layers = space.layers(space.sample(100, np.random.default_rng(0)))
+        assert len(layers) == 100
+        assert layers.min() >= -1
+        assert layers.max() < len(names)
+
+
+class CostModelContract(_OnSmallSpace):
+    """Needs the fixture `cost_model`; override `space` where the model does not fit the small one."""
+
+    def test_a_value_for_every_row(self, space: SearchSpace, cost_model: CostModel) -> None:
+        for n in (0, 1, 1000):
+            y = cost_model(space.sample(n, np.random.default_rng(n)))
+            assert np.shape(y) == (n,)
+            assert np.asarray(y).dtype.kind in "fi"
+            assert np.isfinite(y).all()
+
+    def test_a_cost_belongs_to_its_row_alone(self, space: SearchSpace, cost_model: CostModel) -> None:
+        X = space.sample(30, np.random.default_rng(0))
+        y = cost_model(X)
+        assert [cost_model(X[i : i + 1])[0] for i in range(len(X))] == pytest.approx(list(y), rel=1e-12)
+        assert list(cost_model(X[::-1])) == pytest.approx(list(y[::-1]), rel=1e-12)
+
+    def test_asking_changes_nothing(self, space: SearchSpace, cost_model: CostModel) -> None:
+        X = space.sample(30, np.random.default_rng(0))
+        before = X.copy()
+        with _nothing_global_changes():
+            y = np.array(cost_model(X))
+        assert (before == X).all()
+        assert (cost_model(X) == y).all()
+
+
+class SurrogateContract(_OnSmallSpace):
+    """Needs the fixture `surrogate`; override `space` where it was made for another than the small one."""
+
+    def test_a_prediction_for_every_row(self, space: SearchSpace, surrogate: Surrogate) -> None:
+        X, y = _smooth(space, 40)
+        function = surrogate.fit(X, y)
+        for n in (0, 1, 300):
+            _require_finite(function(space.sample(n, np.random.default_rng(n + 1))), n)
+
+    def test_it_learns(self, space: SearchSpace, surrogate: Surrogate) -> None:
+        X, y = _smooth(space, 100)
+        known = X[:70]
+        assert np.corrcoef(surrogate.fit(known, y[:70])(X[70:]), y[70:])[0, 1] > 0.3
+
+    @pytest.mark.parametrize("scale", [1e-6, 1e9])
+    def test_the_unit_makes_no_difference(self, space: SearchSpace, surrogate: Surrogate, scale: float) -> None:
+        X, y = _smooth(space, 60)
+        assert np.corrcoef(surrogate.fit(X[:40], y[:40] * scale)(X[40:]), y[40:])[0, 1] > 0.1
+
+    @pytest.mark.parametrize("n", [1, 2, 3, 5])
+    def test_few_measurements(self, space: SearchSpace, surrogate: Surrogate, n: int) -> None:
+        X, y = _smooth(space, n)
+        _require_finite(surrogate.fit(X, y)(space.sample(50, np.random.default_rng(9))), 50)
+
+    def test_a_constant_is_predicted_as_it_is(self, space: SearchSpace, surrogate: Surrogate) -> None:
+        X, _ = _smooth(space, 20)
+        predicted = surrogate.fit(X, np.full(20, 7.0))(space.sample(50, np.random.default_rng(9)))
+        assert predicted == pytest.approx(np.full(50, 7.0), rel=0.05)
+
+    def test_the_same_row_with_different_values(self, space: SearchSpace, surrogate: Surrogate) -> None:
+        X, y = _smooth(space, 10)
+        function = surrogate.fit(np.vstack([X, X, X]), np.concatenate([y, y + 1, y]))
+        _require_finite(function(space.sample(50, np.random.default_rng(9))), 50)
+        _require_finite(surrogate.fit(X[[0] * 8], np.arange(8.0))(X), len(X))
+
+    def test_the_same_measurements_give_the_same_predictions(self, space: SearchSpace, surrogate: Surrogate) -> None:
+        X, y = _smooth(space, 40)
+        rows = space.sample(50, np.random.default_rng(9))
+        with _nothing_global_changes():
+            first = np.array(surrogate.fit(X, y)(rows))
+        np.random.seed(5)  # noqa: NPY002 - what else a process draws is not the surrogate's business
+        surrogate.fit(X[::-1], -y[::-1])
+        assert (surrogate.fit(X, y)(rows) == first).all()
+
+    def test_a_fitted_function_stays_as_it_is(self, space: SearchSpace, surrogate: Surrogate) -> None:
+        X, y = _smooth(space, 40)
+        rows = space.sample(50, np.random.default_rng(9))
+        function: Function = surrogate.fit(X, y)
+        first = np.array(function(rows))
+        surrogate.fit(X, -y)
+        assert (function(rows) == first).all()
+
+    def test_its_arguments_stay_as_they_are(self, space: SearchSpace, surrogate: Surrogate) -> None:
+        X, y = _smooth(space, 30)
+        before, values = X.copy(), y.copy()
+        surrogate.fit(X, y)(X)
+        assert (before == X).all()
+        assert (y == values).all()
+
+
+class OptimizerContract(_OnSmallSpace):
+    """Needs the fixture `optimizer`; override `space` where it was made for another than the small one."""
+
+    def test_rows_are_canonical_distinct_and_new(self, space: SearchSpace, optimizer: Optimizer) -> None:
+        problem, archive = _begun(space)
+        X = _propose(optimizer, problem, archive, 8)
+        _require_rows(space, X, 8)
+        assert (space.canonicalize(X) == X).all()
+        assert len(new_rows(X, archive.architectures)) == 8
+
+    def test_it_begins_without_an_archive(self, space: SearchSpace, optimizer: Optimizer) -> None:
+        problem = SmallProblem(space)
+        _require_rows(space, _propose(optimizer, problem, Archive(problem.names), 5), 5)
+
+    def test_no_rows_on_demand(self, space: SearchSpace, optimizer: Optimizer) -> None:
+        _require_rows(space, _propose(optimizer, *_begun(space), 0), 0)
+
+    def test_the_generator_alone_decides(self, space: SearchSpace, optimizer: Optimizer) -> None:
+        problem, archive = _begun(space)
+        with _nothing_global_changes():
+            first = _propose(optimizer, problem, archive, 6)
+        np.random.seed(5)  # noqa: NPY002 - what else a process draws is not the optimizer's business
+        assert (_propose(optimizer, problem, archive, 6) == first).all(), "it kept something from the first time"
+
+    def test_what_failed_is_not_proposed_again(self, space: SearchSpace, optimizer: Optimizer) -> None:
+        problem, archive = _begun(space)
+        failed = as_architectures(_propose(optimizer, problem, archive, 6))
+        known = archive.extend(Evaluation(a, None, 0, 0, violation=np.inf, failure="out of memory") for a in failed)
+        assert not set(failed) & set(as_architectures(_propose(optimizer, problem, known, 6)))
+
+    def test_constraints_are_kept_where_rows_allow_it(self, space: SearchSpace, optimizer: Optimizer) -> None:
+        F = SmallProblem(space).F(space.sample(300, np.random.default_rng(1)))
+        problem, archive = _begun(space, float(np.median(F[:, 0])))
+        X = _propose(optimizer, problem, archive, 3)
+        assert (problem.violation(X, problem.F(X)) == 0).all()
+
+    def test_the_archive_stays_as_it_is(self, space: SearchSpace, optimizer: Optimizer) -> None:
+        problem, archive = _begun(space)
+        before = archive.evaluations
+        _propose(optimizer, problem, archive, 4)
+        assert archive.evaluations is before
+        assert archive == problem.measured(archive.X)
+
+    def test_one_archive_row_is_enough(self, space: SearchSpace, optimizer: Optimizer) -> None:
+        problem = SmallProblem(space)
+        archive = problem.measured(space.sample(1, np.random.default_rng(0)))
+        _require_rows(space, _propose(optimizer, problem, archive, 4), 4)
+
+
+def _require_rows(space: SearchSpace, X: Encodings, n: int) -> None:
+    assert X.shape == (n, len(space.variables))
+    assert X.dtype == np.int64
+    assert ((X >= 0) & (sizes(space.variables) > X)).all()
+
+
+def _require_finite(y: Values, n: int) -> None:
+    assert np.shape(y) == (n,)
+    assert np.isfinite(y).all()
+
+
+def _smooth(space: SearchSpace, n: int) -> tuple[Encodings, Values]:
+    """Distinct rows, and an objective of them that is worth learning."""
+    X = new_rows(space.sample(20 * n, np.random.default_rng(0)))[:n]
+    return X, SmallProblem(space).F(X)[:, 1]
+
+
+def _begun(space: SearchSpace, bound: float = np.inf) -> tuple[SmallProblem, Archive]:
+    problem = SmallProblem(space, bound)
+    return problem, problem.measured(space.sample(30, np.random.default_rng(99)))
+
+
+def _propose(optimizer: Optimizer, problem: SmallProblem, archive: Archive, n: int) -> Encodings:
+    return optimizer.propose(problem, archive, n, np.random.default_rng(7))
+
+
+@contextmanager
+def _nothing_global_changes() -> Iterator[None]:
+    """The global random numbers of Python and numpy are the same before and after."""
+    before = random.getstate(), _key()
+    yield
+    after = random.getstate(), _key()
+    assert before == after, "it drew from the global random numbers: use the generator that is passed"
+
+
+def _key() -> str:
+    """The state of numpy's global generator."""
+    with np.printoptions(threshold=sys.maxsize):
+        return repr(np.random.get_state(legacy=False))  # noqa: NPY002
+
+
+def _within(index: object, choices: int) -> bool:
+    return type(index) is int and 0 <= index < choices

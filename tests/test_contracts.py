@@ -1,0 +1,184 @@
+"""The contract tests of `nat_core.testing`: over every registered plugin, and over some that break them."""
+
+from __future__ import annotations
+
+import inspect
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from nat_core.contracts import OperatorSpace
+from nat_core.encoding import random_encodings
+from nat_core.options import options
+from nat_core.plugins import load
+from nat_core.testing import (
+    CostModelContract,
+    OptimizerContract,
+    SearchSpaceContract,
+    SmallSpace,
+    SurrogateContract,
+)
+
+OFFERS = load().offers
+
+
+def all_of(kind):
+    """Every plugin of a kind, by the name and the distribution that a run would name it by."""
+    offers = [o for o in OFFERS if o.kind == kind and o.factory is not None]
+    return pytest.mark.parametrize("offer", offers, ids=[f"{o.distribution}:{o.name}" for o in offers])
+
+
+def made(offer, *context, **smaller):
+    """What a factory makes of its defaults, with smaller budgets where it has such options."""
+    schema = options(offer.factory)
+    if needed := [name for name, option in schema.items() if option.default is inspect.Parameter.empty]:
+        pytest.skip(f"{offer.name} needs {', '.join(needed)}")
+    return offer.factory(*context, **{name: value for name, value in smaller.items() if name in schema})
+
+
+def operator_space():
+    """The first registered space that is made of operators."""
+    spaces = (made(o) for o in OFFERS if o.kind == "search_spaces" and o.factory is not None)
+    return next(space for space in spaces if isinstance(space, OperatorSpace))
+
+
+@all_of("search_spaces")
+class TestSearchSpaces(SearchSpaceContract):
+    @pytest.fixture
+    def space(self, offer):
+        return made(offer)
+
+
+class TestSmallSpace(SearchSpaceContract):
+    @pytest.fixture
+    def space(self):
+        return SmallSpace()
+
+
+@all_of("cost_models")
+class TestCostModels(CostModelContract):
+    @pytest.fixture
+    def space(self):
+        return operator_space()
+
+    @pytest.fixture
+    def cost_model(self, offer, space):
+        return made(offer, space)
+
+
+@all_of("surrogates")
+class TestSurrogates(SurrogateContract):
+    @pytest.fixture
+    def surrogate(self, offer, space):
+        return made(offer, space, members=50)
+
+
+@all_of("surrogates")
+class TestSurrogatesOnALargeSpace(SurrogateContract):
+    @pytest.fixture
+    def space(self):
+        return operator_space()
+
+    @pytest.fixture
+    def surrogate(self, offer, space):
+        return made(offer, space, members=50)
+
+
+@all_of("optimizers")
+class TestOptimizers(OptimizerContract):
+    @pytest.fixture
+    def optimizer(self, offer, space):
+        return made(offer, space, population=20, generations=5, trials=60)
+
+
+def test_the_contracts_need_nothing_heavy():
+    code = (
+        "import sys, nat_core.testing; print(*[m for m in ('torch', 'pymoo', 'sklearn', 'scipy') if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+# A contract that nothing can break is none.
+
+
+class Careless:
+    """Breaks the promise that is asked for."""
+
+    def __init__(self, fault):
+        self.fault = fault
+
+    def fit(self, X, y):
+        if self.fault == "changes X":
+            X[:] = 0
+        if self.fault == "global":
+            np.random.random()  # noqa: NPY002
+        answers = {
+            "nan": lambda rows: np.full(len(rows), np.nan),
+            "column": lambda rows: np.full((len(rows), 1), y.mean()),
+            "noise": lambda rows: np.random.default_rng().random(len(rows)),
+        }
+        return answers.get(self.fault, lambda rows: np.full(len(rows), y.mean()) + 1e-9 * rows.sum(axis=1))
+
+    def propose(self, problem, archive, n, rng):
+        X = problem.space.sample(n, rng)
+        return {"known": archive.X[:n], "few": X[:1], "double": X[[0] * n], "floats": X.astype(float)}[self.fault]
+
+    def __call__(self, X):
+        if self.fault == "changes X":
+            X[:] = 0
+        return {"mean": np.full(len(X), X.mean() if len(X) else 0.0), "changes X": np.zeros(len(X))}[self.fault]
+
+
+class Sloppy(SmallSpace):
+    def canonicalize(self, X):
+        return (X + 1) % 2
+
+    def sample(self, n, _):
+        return random_encodings(self.variables, n, np.random.default_rng())
+
+    def parse(self, _):
+        return (0,) * 6
+
+
+BREAKS = [
+    (SurrogateContract, "nan", "test_a_prediction_for_every_row"),
+    (SurrogateContract, "column", "test_a_prediction_for_every_row"),
+    (SurrogateContract, "noise", "test_the_same_measurements_give_the_same_predictions"),
+    (SurrogateContract, "noise", "test_a_fitted_function_stays_as_it_is"),
+    (SurrogateContract, "noise", "test_a_constant_is_predicted_as_it_is"),
+    (SurrogateContract, "global", "test_the_same_measurements_give_the_same_predictions"),
+    (SurrogateContract, "changes X", "test_its_arguments_stay_as_they_are"),
+    (OptimizerContract, "known", "test_rows_are_canonical_distinct_and_new"),
+    (OptimizerContract, "few", "test_rows_are_canonical_distinct_and_new"),
+    (OptimizerContract, "double", "test_rows_are_canonical_distinct_and_new"),
+    (OptimizerContract, "floats", "test_it_begins_without_an_archive"),
+    (CostModelContract, "mean", "test_a_cost_belongs_to_its_row_alone"),
+    (CostModelContract, "changes X", "test_asking_changes_nothing"),
+]
+
+
+@pytest.mark.parametrize(("contract", "fault", "test"), BREAKS)
+def test_a_broken_promise_fails_its_test(contract, fault, test):
+    with pytest.raises(AssertionError):
+        getattr(contract(), test)(SmallSpace(), Careless(fault))
+
+
+@pytest.mark.parametrize(
+    "test",
+    [
+        "test_canonical_rows_are_rows_of_the_space_and_stay_as_they_are",
+        "test_samples_are_canonical_and_follow_the_generator_alone",
+        "test_parse_is_the_inverse_of_describe",
+    ],
+)
+def test_a_sloppy_space_fails(test):
+    with pytest.raises(AssertionError):
+        getattr(SearchSpaceContract(), test)(Sloppy())
+
+
+def test_a_space_that_takes_anything_for_an_architecture_fails():
+    with pytest.raises(pytest.fail.Exception):
+        SearchSpaceContract().test_nonsense_is_a_config_error(Sloppy())
