@@ -125,13 +125,17 @@ class Ledger:
             self.weights.hold(self.weights.version)
         for i, architecture in enumerate(missing):
             self.progress("test", i, len(missing))
+            start = time.perf_counter()
             X = as_encodings([architecture], len(architecture))
             testable = {n: e for n, e in self.problem.estimators.items() if isinstance(e, TestingEstimator)}
             results = {name: _ask(name, partial(_first, estimator.test, X)) for name, estimator in testable.items()}
             for reason in filter(None, (result.reason for result in results.values())):
                 log.warning("architecture %s could not be tested: %s", architecture, reason)
             recorded[architecture] = {name: r.value for name, r in results.items() if not r.reason}
-            self.journal.append("tested", architecture=list(architecture), objectives=recorded[architecture])
+            seconds = round(time.perf_counter() - start, 4)
+            self.journal.append(
+                "tested", architecture=list(architecture), objectives=recorded[architecture], seconds=seconds
+            )
         return recorded
 
 

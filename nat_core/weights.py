@@ -45,9 +45,11 @@ class WeightStore:
         if self._estimators and self._journal.first("adapted", iteration=iteration) is None:
             self.hold(self.version)
             start = time.perf_counter()
-            files = self._adapt(iteration, progress)
-            seconds = round(time.perf_counter() - start, 4)
-            self._journal.append("adapted", iteration=iteration, files=files, seconds=seconds)
+            self._adapt(iteration, progress)
+            adapted = time.perf_counter()
+            files = self._save(iteration)
+            seconds, saving = round(adapted - start, 4), round(time.perf_counter() - adapted, 4)
+            self._journal.append("adapted", iteration=iteration, files=files, seconds=seconds, saving=saving)
             self._forget(iteration - 1)
         self.version = iteration if self._estimators else INITIAL
 
@@ -71,16 +73,20 @@ class WeightStore:
         self._put_aside(version)
         self.hold(version - 1)
         self._adapt(version, _silent)
+        self._save(version)
         if fault := self._fault(version):
             raise StateError(f"the weights of iteration {version} in {self.folder} could not be made again: {fault}")
 
-    def _adapt(self, iteration: int, progress: Progress) -> dict[str, str]:
-        """Adapt from the version in memory, and publish; the sha256 of each file."""
+    def _adapt(self, iteration: int, progress: Progress) -> None:
+        """Adapt from the version in memory."""
         iterations, X = self._inputs[iteration]
         self._held = _UNSURE
         for estimator in self._estimators.values():
             estimator.adapt(X.copy(), iteration, iterations, progress)
         self._held = iteration
+
+    def _save(self, iteration: int) -> dict[str, str]:
+        """Publish the version in memory; the sha256 of each file."""
         folder = self._version(iteration)
         with on_disk(folder):
             folder.mkdir(parents=True, exist_ok=True)

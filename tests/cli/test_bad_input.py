@@ -6,7 +6,6 @@ import subprocess
 import sys
 
 import pytest
-
 from command_line import SMALL_SEARCH, TINY, nat, start
 
 WRONG_WORDS = {
@@ -159,7 +158,7 @@ def test_a_full_disk_stops_the_run_and_resume_goes_on(tmp_path, tiny_run):
     words = [sys.executable, "-m", "nat_core", "run", "--out", str(tmp_path / "r"), *TINY, *SMALL_SEARCH]
     limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))  # noqa: E731
     env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    full = subprocess.run(words, preexec_fn=limit, capture_output=True, text=True, env=env, check=False)  # noqa: PLW1509
+    full = subprocess.run(words, preexec_fn=limit, capture_output=True, text=True, env=env, check=False)
     assert full.returncode == 4, full.stderr
     assert "Traceback" not in full.stderr
     assert str(tmp_path / "r") in full.stderr

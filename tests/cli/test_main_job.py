@@ -4,7 +4,6 @@ import json
 import math
 
 import pytest
-
 from command_line import SMALL_SEARCH, TINY, nat, records
 
 
@@ -83,7 +82,9 @@ def test_the_weights_of_a_run_load_into_python(tiny_run):
     from nat_core import plugins
 
     folder, outcome = tiny_run
-    space = plugins.find("search_spaces", "mbv3")(resolutions=[16, 20], widths=[1.0], depths=[2], kernels=[3, 5], expands=[3])
+    space = plugins.find("search_spaces", "mbv3")(
+        resolutions=[16, 20], widths=[1.0], depths=[2], kernels=[3, 5], expands=[3]
+    )
     supernet = space.supernet(10, weights=folder / "weights" / "0002" / "top1_error")
     architecture = space.parse(outcome.json["front"][0]["architecture"])
     images = torch.rand(2, *space.input_shape(architecture))

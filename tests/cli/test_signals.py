@@ -5,7 +5,6 @@ import signal
 import time
 
 import pytest
-
 from command_line import SMALL_SEARCH, TINY, interrupt, nat, records, start
 
 
@@ -43,7 +42,7 @@ def test_thirty_kills_at_random_moments(tmp_path, tiny_run):
         assert nat(*words).json["front"] == outcome.json["front"]
         assert records(target)[1:] == records(folder)[1:]
     assert {"begun", "proposed", "adapted", "measured"} & phases
-    print(f"\n{kills} kills in {runs} runs, after {sorted(map(str, phases))}: 0 differences")
+    print(f"\n{kills} kills in {runs} runs, after {sorted(map(str, phases))}: 0 differences")  # noqa: T201 - the figure that this test is for
 
 
 def _killed(process, target, draw) -> bool:

@@ -65,6 +65,20 @@ def test_content_is_on_the_disk_before_its_name_and_both_before_it_returns(file)
     assert file.read_text() == NEW
 
 
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="follows open files through procfs")
+def test_the_name_of_a_journal_is_on_the_disk_before_its_first_record(tmp_path):
+    file, folder = tmp_path / "journal.jsonl", f"fsync {tmp_path.name}"
+    for _ in range(2):  # the second: its maker was killed before it could wait
+        disk = Asked()
+        with Journal(file, disk):
+            assert disk.what == [folder]
+    with Journal(file, disk) as journal:
+        journal.append("one")
+    assert disk.what == [folder, folder, "fsync journal.jsonl"]
+    with Journal(file, disk):
+        assert len(disk.what) == 3
+
+
 def calls_of(work):
     disk = Counting()
     work(disk)

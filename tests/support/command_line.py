@@ -54,7 +54,10 @@ def nat(*words: object, cwd: Path | None = None, **environment: str) -> Outcome:
 def records(folder: Path) -> list[dict[str, object]]:
     """The journal without what depends on the machine: checksums and times."""
     lines = (folder / "journal.jsonl").read_text().splitlines()
-    return [{k: v for k, v in json.loads(line).items() if k not in {"crc", "seconds", "journal_seconds"}} for line in lines]
+    return [
+        {k: v for k, v in json.loads(line).items() if k not in {"crc", "seconds", "saving", "journal_seconds"}}
+        for line in lines
+    ]
 
 
 def interrupt(process: subprocess.Popen[str], signum: signal.Signals = signal.SIGINT) -> Outcome:

@@ -143,7 +143,9 @@ class Toy:
 
 def truth(folder: Path) -> list[dict]:
     """The records of a run, without how long things took."""
-    return [{k: v for k, v in record.items() if k != "seconds"} for record in read(folder / "journal.jsonl")]
+    return [
+        {k: v for k, v in record.items() if k not in {"seconds", "saving"}} for record in read(folder / "journal.jsonl")
+    ]
 
 
 def tree(folder: Path) -> dict[str, bytes]:
