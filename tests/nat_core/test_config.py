@@ -235,7 +235,7 @@ def outcome(config):
     assert validate(tomllib.loads(text.encode().decode())).flat() == config.flat()
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.tuples(keys, values), min_size=1, max_size=3))
 @example([("options", {"mbv3": {"widths": None}})])
 @example([("options.mbv3", {"x": {"": [None]}})])
@@ -257,7 +257,7 @@ def test_mutated_values_give_a_config_or_a_config_error(changes):
     outcome(config)
 
 
-@settings(max_examples=600, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_mutated_files_give_a_config_or_a_config_error(tmp_path_factory, data):
     text = VALID
