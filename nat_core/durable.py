@@ -120,6 +120,7 @@ def sole_writer(folder: Path) -> Iterator[None]:
     """Hold a run folder: a second process gets a `ResourceError` at once; a dead holder's lock is free at once."""
     with on_disk(folder):
         folder.mkdir(parents=True, exist_ok=True)
+        sync_folder(folder.parent)
         descriptor = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o644)
     try:
         try:

@@ -39,7 +39,7 @@ from nat_core.durable import publish_text, sole_writer
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError, StateError, unknown
 from nat_core.feasibility import require_feasible
-from nat_core.journal import Journal
+from nat_core.journal import Journal, read
 from nat_core.ledger import Ledger
 from nat_core.plugins import Offer
 from nat_core.problem import Constraint, Problem
@@ -196,25 +196,28 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
     """
     _require_folder(run.folder)
     with sole_writer(run.folder):
-        identity = _identity(run)
-        if not is_run(run.folder):
-            about = {"space": identity["space"], "data": identity["data"], "machine": _machine()}
-            tables = {"plugins": run.parts.versions(), "context": _context(run), "fingerprints": about}
-            publish_text(run.folder / "run.toml", configs.dump(run.config, **tables))
-        elif not (run.folder / "run.toml").exists():
+        identity, file = _identity(run), run.folder / "journal.jsonl"
+        before = read(file) if file.exists() else []
+        if not before and any((run.folder / name).exists() for name in ("run.toml", "weights")):
             raise StateError(
-                f"{run.folder} has a journal and no run.toml; restore it from a copy, or use another folder"
+                f"{run.folder} has lost its journal; restore {file.name} from a copy, or use another folder"
             )
-        elif (run.folder / "weights").exists() and not _has_content(run.folder / "journal.jsonl"):
-            raise StateError(
-                f"{run.folder} has weights and no journal; restore journal.jsonl from a copy, or use another folder"
-            )
-        with Journal(run.folder / "journal.jsonl") as journal:
-            begun = journal.records[0] if journal.records else journal.append("begun", format=FORMAT, **identity)
-            _require_same(run.folder, begun, identity, accept)
+        if before:  # refuse before anything is changed, a torn tail included
+            _require_same(run.folder, before[0], identity, accept)
+        with Journal(file) as journal:
+            if not journal.records:
+                journal.append("begun", format=FORMAT, **identity)
+            if not (run.folder / "run.toml").exists():
+                publish_text(run.folder / "run.toml", _about(run, identity))
             adaptive = {n: e for n, e in run.problem.estimators.items() if isinstance(e, AdaptiveEstimator)}
             weights = WeightStore(run.folder / "weights", adaptive, journal)
             yield Ledger(run.problem, journal, weights, progress)
+
+
+def _about(run: Run, identity: Mapping[str, Any]) -> str:
+    """The text of `run.toml`: the config, and what a reader of the folder would ask."""
+    fingerprints = {"space": identity["space"], "data": identity["data"], "machine": _machine()}
+    return configs.dump(run.config, plugins=run.parts.versions(), context=_context(run), fingerprints=fingerprints)
 
 
 def iterate(run: Run, ledger: Ledger) -> Iterator[Archive]:
@@ -234,15 +237,16 @@ def finish(run: Run, ledger: Ledger, archive: Archive) -> dict[Architecture, dic
     return tested
 
 
-def _has_content(file: Path) -> bool:
-    return file.exists() and file.stat().st_size > 0
-
-
 def _require_folder(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; a run needs a folder")
-    if folder.is_dir() and not is_run(folder) and any(p.name != "lock" for p in folder.iterdir()):
+    if folder.is_dir() and not is_run(folder) and not all(_ours(p.name) for p in folder.iterdir()):
         raise ConfigError(f"{folder} holds other files and no run; choose an empty or a new folder")
+
+
+def _ours(name: str) -> bool:
+    """Whether a file may be what a start that was cut short has left."""
+    return name == "lock" or (name.startswith(".") and name.endswith(".draft"))
 
 
 def _identity(run: Run) -> dict[str, Any]:

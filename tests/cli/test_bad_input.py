@@ -117,6 +117,25 @@ def test_a_missing_journal_is_not_a_fresh_start(tmp_path, tiny_run):
     assert not (folder / "journal.jsonl").exists()
 
 
+def test_a_start_that_was_cut_short_goes_on(tmp_path, tiny_run):
+    """Killed before `run.toml` was in place: the journal knows what the run is."""
+    folder = _copy(tiny_run[0], tmp_path)
+    (folder / "run.toml").rename(folder / ".run.toml.draft")
+    assert nat("resume", folder).code == 3
+    outcome = nat("run", "--out", folder, "--json", *TINY, *SMALL_SEARCH)
+    assert outcome.json["front"] == tiny_run[1].json["front"]
+    assert (folder / "run.toml").read_text() == (tiny_run[0] / "run.toml").read_text()
+
+
+def test_a_refusal_leaves_a_torn_tail_alone(tmp_path, tiny_run):
+    folder = _copy(tiny_run[0], tmp_path)
+    with (folder / "journal.jsonl").open("ab") as stream:
+        stream.write(b'{"kind":"meas')
+    before = _tree(folder)
+    assert nat("run", "--out", folder, "--seed", "3", *TINY, *SMALL_SEARCH).code == 3
+    assert _tree(folder) == before
+
+
 def test_changed_data_are_refused(tmp_path, small_folder):
     words = ("run", "--data", small_folder, "--out", tmp_path / "r", "--json", *TINY, *SMALL_SEARCH)
     assert nat(*words).code == 0
