@@ -24,6 +24,7 @@ def top1_error(
     weight_decay: Annotated[float, "of all weights"] = 4e-5,
     label_smoothing: Annotated[float, "share of the target given to all classes"] = 0.0,
     distillation: Annotated[float, "weight of the largest network's soft targets in the loss, 0 … 1"] = 0.0,
+    largest: Annotated[float, "share of the steps that train the largest network instead of a drawn one"] = 0.0,
     recalibration_images: Annotated[int, "training images for the batch-norm statistics of a subnet"] = 2000,
     evaluation_batch: Annotated[int, "images measured at once"] = 128,
     device: Annotated[str, "cpu, cuda, or auto: cuda where there is one"] = "auto",
@@ -35,7 +36,16 @@ def top1_error(
     from nat_estimators.adaptation import Schedule
 
     schedule = Schedule(
-        warmup_epochs, epochs, batch_size, learning_rate, momentum, weight_decay, label_smoothing, distillation, seed
+        warmup_epochs,
+        epochs,
+        batch_size,
+        learning_rate,
+        momentum,
+        weight_decay,
+        label_smoothing,
+        distillation,
+        seed,
+        largest,
     )
     return Top1Error(space, data, schedule, recalibration_images, evaluation_batch, device, threads)
 

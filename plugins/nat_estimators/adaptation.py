@@ -35,6 +35,7 @@ class Schedule:
     label_smoothing: float
     distillation: float
     seed: int
+    largest: float = 0.0
 
     def __post_init__(self) -> None:
         require("warmup_epochs", self.warmup_epochs, at_least=0)
@@ -46,6 +47,7 @@ class Schedule:
         require("label_smoothing", self.label_smoothing, at_least=0, at_most=1)
         require("distillation", self.distillation, at_least=0, at_most=1)
         require("seed", self.seed, at_least=0)
+        require("largest", self.largest, at_least=0, at_most=1)
 
     def steps(self, iteration: int, n_images: int) -> int:
         """Steps in the adaptation of one iteration."""
@@ -92,6 +94,8 @@ def adapt(
     rows = shuffled(len(train), min(schedule.batch_size, len(train)), stream)
     for step, architecture in enumerate(drawn(X, space, n_steps, stream)):
         progress("adapt", step, n_steps)
+        if schedule.largest and stream.random() < schedule.largest:
+            architecture = _largest_alike(space, architecture)  # noqa: PLW2901 - what is drawn gives the resolution
         teacher = _largest_alike(space, architecture) if schedule.distillation else None
         batch = next(rows).to(train.labels.device)
         images = train.augmented(batch, space.input_shape(architecture)[1], how, stream)
