@@ -98,7 +98,9 @@ class Display:
         self._whole = self._bars.add_task("run", total=max(expected.total, 1e-9), note="")
         self._phase = self._bars.add_task("", total=1, note="")
         self._live = (
-            Live(console=console, get_renderable=self._render, refresh_per_second=4) if console.is_terminal else None
+            Live(console=console, get_renderable=self._render, refresh_per_second=4, transient=True)
+            if console.is_terminal
+            else None
         )
 
     def __enter__(self) -> Self:
@@ -109,13 +111,15 @@ class Display:
     def __exit__(self, *_: object) -> None:
         if self._live:
             self._live.stop()
+            if self._summary:
+                self._console.print(facts(self._summary), highlight=False)
 
     def progress(self, phase: str, done: int, total: int) -> None:
         """Take the news of an estimator."""
         expected = self._expected.done(self._iteration, phase, done / total if total else 0.0)
         self._bars.update(self._whole, completed=expected, note=f"{duration(self.left(expected))} left")
         step = f"{done}/{total}" if phase != "search" else ""
-        label = f"  iteration {self._iteration}/{self._iterations}: {PHASES.get(phase, phase)}"
+        label = f"  iteration {min(self._iteration, self._iterations)}/{self._iterations}: {PHASES.get(phase, phase)}"
         self._bars.update(self._phase, description=label, completed=done, total=total or None, note=step)
 
     def left(self, expected: float) -> float:

@@ -27,6 +27,7 @@ def draw_front(run: Run, archive: Archive) -> None:
     """The first objective against each of the others, the front on top of the archive."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter, PercentFormatter
 
     first, *others = archive.names
     figure = Figure(figsize=(5.5 * len(others), 4.2), layout="constrained")
@@ -38,6 +39,8 @@ def draw_front(run: Run, archive: Archive) -> None:
         order = front[:, column].argsort()
         style = "o-" if len(others) == 1 else "o"
         axis.plot(front[order, column], front[order, 0], style, color="#0b6bcb", markersize=5, label="Pareto front")
+        for ticks, objective in ((axis.xaxis, name), (axis.yaxis, first)):
+            ticks.set_major_formatter(PercentFormatter(1.0) if objective.endswith("_error") else EngFormatter())
         axis.set_xlabel(f"{name} (lower is better)")
         axis.set_ylabel(f"{first} (lower is better)")
         axis.grid(alpha=0.25)
