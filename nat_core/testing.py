@@ -59,17 +59,21 @@ class SmallSpace:
     )
 
     def canonicalize(self, X: Encodings) -> Encodings:
+        """Where the first variable is 0, the last is too."""
         X = X.copy()
         X[X[:, 0] == 0, -1] = 0
         return X
 
     def sample(self, n: int, rng: np.random.Generator) -> Encodings:
+        """Uniform over the choices, made canonical."""
         return self.canonicalize(random_encodings(self.variables, n, rng))
 
     def describe(self, architecture: Architecture) -> dict[str, object]:
+        """The canonical choice indices, with dashes between."""
         return {"architecture": "-".join(map(str, architecture))}
 
     def parse(self, text_or_dict: object) -> Architecture:
+        """Read what `describe` wrote, its dictionary, or choice indices."""
         given = text_or_dict.get("architecture") if isinstance(text_or_dict, dict) else text_or_dict
         found = tuple(map(int, given.split("-"))) if isinstance(given, str) and _TEXT.fullmatch(given) else given
         choices = sizes(self.variables).tolist()
@@ -88,6 +92,7 @@ class SmallProblem:
     asked: list[int] = field(default_factory=list)
 
     def F(self, X: Encodings) -> Objectives:
+        """All objectives, (n, n_objectives)."""
         choices = sizes(self.space.variables)
         assert X.dtype.kind == "i"
         assert ((X >= 0) & (choices > X)).all(), "an optimizer asked for a row outside the space"
@@ -98,6 +103,7 @@ class SmallProblem:
         return np.column_stack([share @ weight, (1 - share) ** 2 @ weight[::-1]])
 
     def violation(self, X: Encodings, F: Objectives) -> Values:
+        """How far each row is outside the bound, (n,)."""
         assert F.shape == (len(X), 2)
         return np.maximum(F[:, 0] - self.bound, 0.0)
 

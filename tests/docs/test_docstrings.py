@@ -22,7 +22,9 @@ FACTORIES = [o for o in plugins.load().offers if o.distribution == plugins.OWN a
 def undocumented(tree: ast.AST, above: str = ""):
     """The public definitions without a docstring; what is inside a function is its own affair."""
     for node in ast.iter_child_nodes(tree):
-        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith("_"):
+        if not isinstance(node, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef) or node.name.startswith(
+            ("_", "test_")
+        ):
             continue
         if not ast.get_docstring(node) and not any("overload" in ast.unparse(d) for d in node.decorator_list):
             yield f"{above}{node.name}"

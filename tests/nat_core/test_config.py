@@ -44,7 +44,7 @@ def test_the_later_layer_wins(file):
     assert (bare.preset, bare.search.iterations, bare.options["mbv3"]) == ("quick", 5, {"widths": [1.0]})
     assert resolve("nat", None, {}, []).search.capacity == 300
     config = resolve(None, file, {}, [])
-    assert (config.search.iterations, config.search.initial, config.search.batch) == (4, 8, 6)
+    assert (config.search.iterations, config.search.initial, config.search.batch) == (4, 8, 5)
     assert config.options["nsga3"] == {"population": 60, "generations": 7}
     config = resolve(
         "nat", file, {"seed": 4, "search": {"iterations": 9}}, ["search.iterations=10", "nsga3.population=5"]
