@@ -12,16 +12,28 @@ import click
 from nat_core import __version__
 from nat_core.errors import NatError
 
-COMMANDS = ("run", "resume", "front", "cost", "plugins")
+COMMANDS = {  # in the order a newcomer meets them
+    "run": "Search for a Pareto front of networks on your data.",
+    "resume": "Go on with a run that was stopped.",
+    "front": "The Pareto front of a run.",
+    "cost": "What architectures cost.",
+    "plugins": "What is installed, from where.",
+}
 
 
 class Commands(click.Group):
     """Loads a command's module when the command is named, so that `nat --help` stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """The commands, in the order a newcomer meets them."""
+        """The names of the commands."""
         del ctx
         return list(COMMANDS)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The commands, a line each, without importing them."""
+        del ctx
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""

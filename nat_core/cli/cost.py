@@ -16,7 +16,7 @@ from nat_core.errors import ConfigError, NatError, unknown
 from nat_core.plugins import Offer
 
 
-@click.command(name="cost", short_help="What architectures cost.")
+@click.command(name="cost")
 @click.argument("architectures", nargs=-1, metavar="ARCH...")
 @click.option("--space", default="mbv3", show_default=True, help="Search space.")
 @click.option("--cost", "costs", multiple=True, help="Cost model; repeatable.  [default: macs, params]")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command(name="front", short_help="The Pareto front of a run.")
+@click.command(name="front")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 def command(run: Path, as_json: bool) -> None:

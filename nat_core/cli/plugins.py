@@ -12,7 +12,7 @@ from nat_core.errors import PluginError, unknown
 from nat_core.plugins import HOOKS, Offer, load
 
 
-@click.group(name="plugins", invoke_without_command=True, short_help="What is installed, from where.")
+@click.group(name="plugins", invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:

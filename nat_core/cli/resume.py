@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 
-@click.command(name="resume", short_help="Go on with a run that was stopped.")
+@click.command(name="resume")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--accept", multiple=True, type=click.Choice(["data", "plugins"]), help="Go on although these changed.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, nothing else there.")

@@ -10,7 +10,7 @@ import click
 from nat_core import config as configs
 
 
-@click.command(name="run", short_help="Search for a Pareto front of networks on your data.")
+@click.command(name="run")
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--space", help="Search space.  [default: mbv3]")
 @click.option("--data", help="Data set by name, or a folder of images.  [default: digits]")
