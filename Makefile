@@ -9,7 +9,7 @@ demo: $(VENV)/ready
 	$(BIN)/nat run --space mbv3 --surrogate rbf
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest --numprocesses 2
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 check: $(VENV)/ready
 	$(BIN)/ruff check
