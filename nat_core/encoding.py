@@ -6,6 +6,7 @@ matrix X. The search space alone knows what an index means.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -16,6 +17,9 @@ Architecture = tuple[int, ...]  # one choice index per variable; hashable, plain
 Encodings = NDArray[np.int64]  # X  (n, n_variables)
 Values = NDArray[np.float64]  # y  (n,)  lower is better, NaN = not measured
 Objectives = NDArray[np.float64]  # F  (n, n_objectives)
+
+
+ENUMERABLE = 200_000  # a space up to this many encodings can be listed
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,13 @@ def random_encodings(variables: Sequence[Variable], n: int, rng: np.random.Gener
 def sizes(variables: Sequence[Variable]) -> Encodings:
     """How many choices each variable has, (n_variables,)."""
     return np.array([len(v.choices) for v in variables], dtype=np.int64)
+
+
+def everything(variables: Sequence[Variable]) -> Encodings | None:
+    """Every combination of choices, (n, n_variables), not canonical; none for a space too large to be listed."""
+    choices = sizes(variables)
+    count = math.prod(choices.tolist())
+    return np.stack(np.unravel_index(np.arange(count), tuple(choices)), axis=1) if count <= ENUMERABLE else None
 
 
 def new_rows(X: Encodings, known: Iterable[Architecture] = ()) -> Encodings:

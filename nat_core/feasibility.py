@@ -7,19 +7,17 @@ bounds are said to be out of reach together, a small space is listed, and in a l
 
 from __future__ import annotations
 
-import math
 from dataclasses import replace
 
 import numpy as np
 
 from nat_core.contracts import Function
-from nat_core.encoding import Encodings, as_encodings, sizes
+from nat_core.encoding import Encodings, as_encodings, everything, sizes
 from nat_core.errors import ConfigError
 from nat_core.problem import Problem
 from nat_core.seeding import rng
 
 _STARTS = 8
-_ENUMERABLE = 200_000  # a space up to this many encodings is listed
 
 
 def require_feasible(problem: Problem) -> None:
@@ -58,10 +56,9 @@ def _at_length(problem: Problem, measure: Function, x: Encodings) -> Encodings:
     """The least row of all, where they can be listed; else one that no change of two variables betters."""
     if measure(x)[0] <= 0:
         return x
-    choices = sizes(problem.space.variables)
-    if (count := math.prod(choices.tolist())) <= _ENUMERABLE:
-        rows = np.stack(np.unravel_index(np.arange(count), tuple(choices)), axis=1)
+    if (rows := everything(problem.space.variables)) is not None:
         return _better(problem, measure, x, rows)
+    choices = sizes(problem.space.variables)
     while True:
         around = np.vstack([_neighbours(row, choices) for row in _neighbours(x[0], choices)])
         if (found := _better(problem, measure, x, around)) is x:

@@ -6,7 +6,6 @@ The promise: n rows, canonical, distinct, new to the archive, best first; fewer 
 from __future__ import annotations
 
 import logging
-import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -22,15 +21,14 @@ from nat_core.encoding import (
     Values,
     as_architectures,
     as_encodings,
+    everything,
     new_rows,
     random_encodings,
-    sizes,
 )
 from nat_core.pareto import non_dominated, spread
 
 log = logging.getLogger("nat_core")
 
-_ENUMERABLE = 200_000  # a space up to this many encodings is listed rather than sampled when it runs out
 _DRAWS = 10  # from each source of random rows, before a space is taken to be running out
 
 
@@ -164,6 +162,5 @@ def _random_rows(space: SearchSpace, n: int, rng: np.random.Generator) -> Iterat
         yield space.sample(4 * n, rng)
     for _ in range(_DRAWS):
         yield random_encodings(space.variables, 4 * n, rng)
-    choices = sizes(space.variables)
-    if (count := math.prod(choices.tolist())) <= _ENUMERABLE:
-        yield np.stack(np.unravel_index(rng.permutation(count), tuple(choices)), axis=1)
+    if (rows := everything(space.variables)) is not None:
+        yield rng.permutation(rows)

@@ -162,7 +162,7 @@ def test_a_feasible_pair_of_bounds_is_never_refused(space, i, j):
 def test_tight_pairs_of_bounds_that_single_changes_do_not_reach(listed, monkeypatch):
     """Just feasible bounds in many spaces: descent by single changes alone refuses some of them."""
     if not listed:
-        monkeypatch.setattr("nat_core.feasibility._ENUMERABLE", 0)
+        monkeypatch.setattr("nat_core.encoding.ENUMERABLE", 0)
     draw, hard = np.random.default_rng(0), 0
     for seed in range(120):
         choices = draw.integers(2, 6, size=4)
