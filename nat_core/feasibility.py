@@ -1,8 +1,8 @@
 """Can the constraints be met at all? Asked before anything is trained.
 
 Coordinate descent on the total violation, from the corners and random starts: every single-variable change of the best
-row is tried at once. For costs that are sums over layers, a single bound's optimum is found exactly. Before several
-bounds are said to be out of reach together, a small space is listed, and in a large one changes of two variables tried.
+row is tried at once. Before a bound, or several together, are said to be out of reach, a small space is listed, and in
+a large one changes of two variables are tried: a depth and the layer that it uncovers may have to change together.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def require_feasible(problem: Problem) -> None:
     cheap = tuple(c for c in problem.constraints if c.name in problem.costs)
     for constraint in cheap:
         alone = replace(problem, constraints=(constraint,))
-        x = descend(alone, alone.cost_violation)
+        x = _nearest(alone)
         if alone.cost_violation(x)[0] > 0:
             nearest = problem.costs[constraint.name](x)[0]
             word = "smallest" if constraint.relation == "<=" else "largest"
@@ -34,13 +34,17 @@ def require_feasible(problem: Problem) -> None:
                 f"{_number(nearest)}, of {_name(problem, x)}"
             )
     together = replace(problem, constraints=cheap)
-    x = _at_length(together, together.cost_violation, descend(together, together.cost_violation))
+    x = _nearest(together)
     if together.cost_violation(x)[0] > 0:
         nearest = ", ".join(f"{c.name}={_number(problem.costs[c.name](x)[0])}" for c in cheap)
         raise ConfigError(
             f"each constraint can be met, but not {' and '.join(map(str, cheap))} together: "
             f"the nearest architecture found has {nearest} ({_name(problem, x)})"
         )
+
+
+def _nearest(problem: Problem) -> Encodings:
+    return _at_length(problem, problem.cost_violation, descend(problem, problem.cost_violation))
 
 
 def descend(problem: Problem, measure: Function) -> Encodings:

@@ -142,6 +142,18 @@ def test_the_nearest_value_of_a_single_bound_is_exact(space, relation, beyond):
     assert cost(np.array([list(map(int, named.split("-")))]))[0] == best
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_single_bound_that_single_changes_do_not_reach(listed, monkeypatch):
+    """The least cost may need two changes at once, of a variable and of the one that it uncovers."""
+    if not listed:
+        monkeypatch.setattr("nat_core.encoding.ENUMERABLE", 0)
+    space = Layers(tuple(Variable(f"v{i}", tuple(range(n))) for i, n in enumerate([5, 2, 5, 2, 2])), ((4,),))
+    cost = space.cost(0)
+    problem = problem_with(f"cost<={cost(space.everything).min()}", space=space, costs={"cost": cost})
+    assert problem.cost_violation(descend(problem, problem.cost_violation))[0] > 0
+    require_feasible(problem)
+
+
 @given(spaces, st.integers(0, 100), st.integers(0, 100))
 def test_a_feasible_pair_of_bounds_is_never_refused(space, i, j):
     """And one that is not is named with both, and a nearest architecture."""
