@@ -48,6 +48,14 @@ class SearchSpace(Protocol):
         """
 
 
+@runtime_checkable
+class FeatureSpace(SearchSpace, Protocol):
+    """A space that says what a surrogate should look at. Surrogates of other spaces get the choice indices."""
+
+    def features(self, X: Encodings) -> NDArray[np.float64]:
+        """Canonical rows as numbers, (n, n_features), each within about 0 … 1 and meaningful in its order."""
+
+
 @dataclass(frozen=True)
 class Operator:
     """One layer as it stands in some architecture: what a cost model needs to price it."""
@@ -179,6 +187,29 @@ class Optimizer(Protocol):
 
     def propose(self, problem: PredictedProblem, archive: Archive, n: int, rng: np.random.Generator) -> Encodings:
         """`n` canonical rows, distinct and not in the archive, best first; fewer only if the space holds no more."""
+
+
+class MeasuredProblem(Protocol):
+    """What an optimizer sees where nothing is predicted: what is known before a measurement."""
+
+    @property
+    def space(self) -> SearchSpace:
+        """Where the rows come from."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the objectives: the columns of the archive's F."""
+
+    def cost_violation(self, X: Encodings) -> Values:
+        """The violation of those constraints that need no measurement, (n,)."""
+
+
+@runtime_checkable
+class DirectOptimizer(Optimizer, Protocol):
+    """An optimizer that can also search without a surrogate, from measurements alone."""
+
+    def ask(self, problem: MeasuredProblem, archive: Archive, n: int, rng: np.random.Generator) -> Encodings:
+        """`n` rows to measure next, as `propose` promises them, given what the archive holds."""
 
 
 @dataclass(frozen=True)

@@ -13,27 +13,27 @@ from numpy.typing import NDArray
 # slower than one thread, and nowhere much faster. scikit-learn requires this package.
 from threadpoolctl import threadpool_limits
 
-from nat_core.contracts import Function, SearchSpace
+from nat_core.contracts import FeatureSpace, Function, SearchSpace
 from nat_core.encoding import Encodings, Values, sizes
 
 LOG = logging.getLogger("nat_core")
 
 Matrix = NDArray[np.float64]
-Points = NDArray[np.float64]  # Z  (n, n_inputs)  centred, a unit from the first choice of a variable to its last
+Points = NDArray[np.float64]  # Z  (n, n_inputs)  features of rows, of about unit range, centred on the training data
 Regressor = Callable[[Points], Values]
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """Which variables a surrogate looks at, and how their choice indices become numbers."""
+    """What a surrogate looks at: those features of a space that vary in its training data."""
 
-    columns: NDArray[np.intp]  # those that vary in the training data: a constant one teaches nothing
+    space: SearchSpace
+    columns: NDArray[np.intp]  # a constant one teaches nothing
     centre: Values  # (n_inputs,)
-    span: Values  # (n_inputs,)
 
     def __call__(self, X: Encodings) -> Points:
-        """The points Z of rows X."""
-        return np.asarray((X[:, self.columns] - self.centre) / self.span)
+        """The points Z of canonical rows X."""
+        return np.asarray(features(self.space, X)[:, self.columns] - self.centre)
 
 
 @dataclass(frozen=True)
@@ -83,11 +83,18 @@ def averaged(X: Encodings, y: Values) -> tuple[Encodings, Values]:
     return distinct, np.bincount(which, weights=y) / np.bincount(which)
 
 
+def features(space: SearchSpace, X: Encodings) -> Points:
+    """What the space says a surrogate should look at; else its choice indices, each scaled to 0 … 1."""
+    if isinstance(space, FeatureSpace):
+        return space.features(X)
+    return np.asarray(X / np.maximum(sizes(space.variables) - 1, 1))
+
+
 def varying(space: SearchSpace, X: Encodings) -> Inputs:
-    """The inputs for training rows X: the variables that take more than one value in them."""
-    columns = np.flatnonzero(np.ptp(X, axis=0))
-    span = np.maximum(sizes(space.variables) - 1, 1)[columns]
-    return Inputs(columns, X[:, columns].mean(axis=0), span.astype(np.float64))
+    """The inputs for training rows X: the features that take more than one value in them."""
+    Z = features(space, X)
+    columns = np.flatnonzero(np.ptp(Z, axis=0))
+    return Inputs(space, columns, Z[:, columns].mean(axis=0))
 
 
 def constant(value: float) -> Regressor:
