@@ -212,6 +212,24 @@ class DirectOptimizer(Optimizer, Protocol):
         """`n` rows to measure next, as `propose` promises them, given what the archive holds."""
 
 
+Evaluate = Callable[[Encodings], Objectives]  # X (n, n_variables) → F (n, n_objectives), NaN where it failed
+
+
+class Spent(BaseException):
+    """The budget of a bench is used up. Not an `Exception`: no handler for errors may take it for one."""
+
+
+class Baseline(Protocol):
+    """A whole search that uses no part of ours: what `nat bench` compares with."""
+
+    def search(self, evaluate: Evaluate, names: tuple[str, ...], n: int, seed: int) -> None:
+        """Have rows measured until `n` distinct canonical architectures are: `evaluate` then raises `Spent`.
+
+        Rows need not be canonical or new: a repeated one is answered from memory, and costs nothing. F has a column for
+        each of `names`, lower is better. The seed alone decides which rows are asked for.
+        """
+
+
 @dataclass(frozen=True)
 class Split:
     """Pictures in memory."""

@@ -62,6 +62,12 @@ def register_datasets() -> Mapping[str, Factory]:
 
 
 @hookspec
+def register_baselines() -> Mapping[str, Factory]:
+    """Whole searches that use no part of ours, for `nat bench`: `(space, **options)`, returns a `Baseline`."""
+    raise NotImplementedError
+
+
+@hookspec
 def on_iteration(run: Run, archive: Archive) -> None:
     """Called after every iteration with the archive as it stands. An error is reported, and the run goes on."""
 

@@ -35,6 +35,7 @@ HOOKS: Mapping[str, str] = MappingProxyType(
         "estimators": "register_estimators",
         "cost_models": "register_cost_models",
         "datasets": "register_datasets",
+        "baselines": "register_baselines",
     }
 )
 LISTENERS = ("on_iteration", "on_finish")
