@@ -71,13 +71,13 @@ def linas(
     generations: Annotated[int, "generations of NSGA-II on the predictions"] = 100,
 ) -> Baseline:
     """A search like LINAS (Cummings et al., 2022): support vector regression and NSGA-II, in turns."""
-    from nat_baselines.linas import Linas
+    from nat_baselines.predicted_search import Linas
 
     return Linas(space, initial, population, generations)
 
 
 def random_search(space: SearchSpace) -> Baseline:
     """Random rows, every choice of every variable equally likely."""
-    from nat_baselines.random_search import RandomSearch
+    from nat_baselines.random_rows import RandomSearch
 
     return RandomSearch(space)

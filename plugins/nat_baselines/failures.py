@@ -16,7 +16,7 @@ class WorstInstead:
 
     def __call__(self, F: Objectives) -> Objectives:
         """F (n, n_objectives), finite. Before anything was measured, a failed row is all zeros."""
-        failed = ~np.isfinite(F).all(axis=1)
+        failed = np.asarray(~np.isfinite(F).all(axis=1))
         if not failed.all():
             worst = F[~failed].max(axis=0)
             self._worst = worst if self._worst is None else np.maximum(self._worst, worst)

@@ -6,6 +6,7 @@ on the predictions, and its last population is measured.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from sklearn.svm import SVR
 
 from nat_baselines.failures import at_least
 from nat_baselines.pymoo_search import evolve, nsga2, operators
-from nat_core.contracts import Evaluate, Function, SearchSpace
+from nat_core.contracts import Evaluate, SearchSpace
 from nat_core.encoding import Encodings, Objectives, Values, as_architectures, new_rows, random_encodings, sizes
 
 _DRAWS = 20  # for each row of a random sample, until a space is taken to hold no more
@@ -71,7 +72,7 @@ class Linas:
         return new_rows(self.space.canonicalize(random_encodings(self.space.variables, _DRAWS * n, rng)))[:n]
 
 
-def _fitted(codes: Values, y: Values) -> Function:
+def _fitted(codes: Values, y: Values) -> Callable[[Values], Values]:
     """A support vector regression with an RBF kernel as scikit-learn sets it up, on the standardised objective."""
     mean, scale = float(y.mean()), float(y.std()) or 1.0
     model = SVR(kernel="rbf").fit(codes, (y - mean) / scale)
