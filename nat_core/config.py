@@ -2,6 +2,7 @@
 
 space = "mbv3"
 data = "digits"                  # a data set's name, or a folder of pictures
+estimator = "top1_error"         # what measures the objective top1_error
 surrogate = "rbf"
 optimizer = "nsga3"
 objectives = ["top1_error", "macs"]
@@ -17,6 +18,7 @@ widths = [1.0]
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import tomllib
@@ -28,11 +30,15 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nat_core.errors import ConfigError, StateError, unknown
+from nat_core import options, plugins
+from nat_core.errors import ConfigError, PluginError, StateError, unknown
 
 PRESETS = ("quick", "nat", "msunas")
 FINDINGS = ("plugins", "context", "fingerprints")  # tables that a run folder's run.toml has behind its config
 Layer = dict[str, Any]
+TOP1_ERROR = "top1_error"  # the objective that any estimator may measure, and the estimator that does by default
+NO_SURROGATE = "none"
+_LATER = {"data", "estimator"}  # a run file of version 0.1 has no estimator, and one of a run without data no data
 _MOST = 100_000
 
 
@@ -68,8 +74,9 @@ class RunConfig(BaseModel):
 
     preset: str = Field("quick", description="where the unset values come from")
     space: str = Field("mbv3", description="search space")
-    data: str = Field("digits", description="data set, or a folder of pictures")
-    surrogate: str = Field("rbf", description="what stands in for a costly objective")
+    data: str | None = Field(None, description="data set, or a folder of pictures; digits where some are needed")
+    estimator: str = Field(TOP1_ERROR, description="what measures top1_error; the space's namesake where there is one")
+    surrogate: str = Field("rbf", description="what stands in for a costly objective; none: nothing does")
     optimizer: str = Field("nsga3", description="what proposes architectures")
     objectives: tuple[str, ...] = Field(("top1_error", "macs"), description="two or more; lower is better")
     constraints: tuple[str, ...] = Field((), description="such as macs<=20e6")
@@ -94,8 +101,15 @@ class RunConfig(BaseModel):
     def parts(self) -> tuple[str, ...]:
         """The names whose options this run may set."""
         constrained = (c.partition("<")[0].partition(">")[0].strip() for c in self.constraints)
-        names = (self.space, self.data, self.surrogate, self.optimizer, *self.objectives, *constrained)
+        measured = map(self.measured_by, (*self.objectives, *constrained))
+        data = () if self.data is None else (self.data,)
+        surrogate = () if self.surrogate == NO_SURROGATE else (self.surrogate,)
+        names = (self.space, *data, *surrogate, self.optimizer, *measured)
         return tuple(dict.fromkeys(part_name(name) for name in names))
+
+    def measured_by(self, objective: str) -> str:
+        """The name of the estimator or cost model of an objective or a cost."""
+        return self.estimator if objective == TOP1_ERROR else objective
 
 
 def part_name(name: str) -> str:
@@ -112,14 +126,36 @@ def resolve(preset: str | None, file: Path | None, words: Layer, settings: Itera
         raise ConfigError(unknown("preset", str(name), PRESETS))
     given = _with_folder(given | {"preset": name})
     basis = tomllib.loads(resources.files("nat_core").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8"))
-    named = validate(_merge({k: v for k, v in basis.items() if k != "options"}, given), file)
+    named = _settled(validate(_merge({k: v for k, v in basis.items() if k != "options"}, given), file), given)
     for part in named.options:
         if part not in named.parts():
             raise ConfigError(
                 f"options are set for {part!r}, which is not a part of this run: {unknown('part', part, named.parts())}"
             )
-    defaults = {part: options for part, options in basis.get("options", {}).items() if part in named.parts()}
+    defaults = {part: values for part, values in basis.get("options", {}).items() if part in named.parts()}
     return named.model_copy(update={"options": _merge(defaults, named.options)})
+
+
+def _settled(config: RunConfig, given: Layer) -> RunConfig:
+    """Where nothing is said: the estimator that is the space's namesake, and digits if anything needs pictures."""
+    namesake = config.space if _needs_data(config.space) is not None else TOP1_ERROR
+    if "estimator" not in given:
+        config = config.model_copy(update={"estimator": namesake})
+    elif config.estimator not in {namesake, TOP1_ERROR} and TOP1_ERROR not in config.objectives:
+        raise ConfigError(
+            f"the estimator is {config.estimator!r}, which is to measure {TOP1_ERROR}, and the objectives are "
+            f"{', '.join(config.objectives)}"
+        )
+    if config.data is None and any(_needs_data(config.measured_by(name)) for name in config.objectives):
+        config = config.model_copy(update={"data": "digits"})
+    return config
+
+
+def _needs_data(estimator: str) -> bool | None:
+    """Whether an estimator measures on data; none where no estimator goes by that name."""
+    with contextlib.suppress(PluginError):
+        return options.takes_data(plugins.registry().find("estimators", estimator).factory)
+    return None
 
 
 def _without_findings(values: Layer) -> Layer:
@@ -158,7 +194,7 @@ def reload(file: Path) -> tuple[RunConfig, Layer]:
         config = validate(_without_findings(values), file)
     except ConfigError as error:
         raise StateError(f"this is no readable run folder: {error}") from error
-    if missing := RunConfig.model_fields.keys() - values:
+    if missing := RunConfig.model_fields.keys() - values - _LATER:
         raise StateError(f"this is no readable run folder: {file} lacks {', '.join(sorted(missing))}")
     return config, {name: values.get(name, {}) for name in FINDINGS}
 

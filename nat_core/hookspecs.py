@@ -45,7 +45,10 @@ def register_optimizers() -> Mapping[str, Factory]:
 
 @hookspec
 def register_estimators() -> Mapping[str, Factory]:
-    """Costly objectives by name. A factory takes `(space, data, **options)` and returns an `Estimator`."""
+    """Costly objectives by name. A factory returns an `Estimator`.
+
+    It takes `(space, data, **options)`, or `(space, **options)` for one that needs no data.
+    """
     raise NotImplementedError
 
 

@@ -49,6 +49,13 @@ def options(factory: Factory) -> dict[str, Option]:
     return found
 
 
+def takes_data(factory: Factory | None) -> bool:
+    """Whether an estimator's factory is `(space, data, **options)`; without `data` it is `(space, **options)`."""
+    parameters = _parameters(factory) if factory is not None else {}
+    several = any(p.kind is p.VAR_POSITIONAL for p in parameters.values())
+    return not parameters or several or "data" in parameters
+
+
 def checked(part: str, factory: Factory, given: Mapping[str, Any]) -> dict[str, Any]:
     """The given options, converted to their types. Raises `ConfigError` with the whole schema for a wrong one."""
     schema = options(factory)

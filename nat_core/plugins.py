@@ -73,25 +73,33 @@ class Registry:
         plain = {o.name: o for o in usable if o.status == "ok"}
         return plain | {f"{o.distribution}:{o.name}": o for o in usable if o.status == "conflict"}
 
-    def find(self, kind: str, name: str) -> Offer:
-        """The offer of that name; `distribution:name` picks one of several.
+    def find(self, kind: str, name: str, *others: str) -> Offer:
+        """The offer of that name and kind, or of the first of the other kinds that has it.
 
-        Raises `PluginError` where nothing, or more than one distribution, goes by the name.
+        `distribution:name` picks one of several. Raises `PluginError` where nothing, or more than one distribution,
+        goes by the name.
         """
-        if kind not in HOOKS:
-            raise PluginError(unknown("kind of plugin", kind, HOOKS))
+        kinds = (kind, *others)
+        for k in kinds:
+            if k not in HOOKS:
+                raise PluginError(unknown("kind of plugin", k, HOOKS))
+            claims = self._claims(k, name)
+            if len(claims) == 1:
+                return claims[0]
+            if claims:
+                bare = claims[0].name
+                raise PluginError(
+                    f"two plugins offer the {_singular(k)} {bare!r}: {' and '.join(c.where for c in claims)}. Pick one "
+                    f"as {' or '.join(repr(f'{c.distribution}:{bare}') for c in claims)}, or uninstall the other."
+                )
+        known = [known for k in kinds for known in self.of(k)]
+        raise PluginError(unknown(" or ".join(map(_singular, kinds)), name, known, self._broken_hint()))
+
+    def _claims(self, kind: str, name: str) -> list[Offer]:
+        """The working offers of a name, of one distribution where that is named."""
         distribution, _, bare = name.rpartition(":")
         claims = [o for o in self.offers if o.kind == kind and o.name == bare and o.factory is not None]
-        if distribution:
-            claims = [o for o in claims if _normal(o.distribution) == _normal(distribution)]
-        if len(claims) == 1:
-            return claims[0]
-        if claims:
-            raise PluginError(
-                f"two plugins offer the {_singular(kind)} {bare!r}: {' and '.join(c.where for c in claims)}. "
-                f"Pick one as {' or '.join(repr(f'{c.distribution}:{bare}') for c in claims)}, or uninstall the other."
-            )
-        raise PluginError(unknown(_singular(kind), name, self.of(kind), self._broken_hint()))
+        return [o for o in claims if not distribution or _normal(o.distribution) == _normal(distribution)]
 
     def _broken_hint(self) -> str:
         broken = [o for o in self.offers if o.status == "broken"]

@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -24,11 +24,12 @@ from typing import Any
 from nat_core import config as configs
 from nat_core import options, plugins
 from nat_core.archive import Archive
-from nat_core.config import RunConfig, part_name
+from nat_core.config import NO_SURROGATE, TOP1_ERROR, RunConfig, part_name
 from nat_core.contracts import (
     AdaptiveEstimator,
     CostModel,
     Dataset,
+    DirectOptimizer,
     Estimator,
     Optimizer,
     Progress,
@@ -37,8 +38,9 @@ from nat_core.contracts import (
 )
 from nat_core.durable import publish_text, sole_writer
 from nat_core.encoding import Architecture
-from nat_core.errors import ConfigError, StateError, unknown
+from nat_core.errors import ConfigError, StateError
 from nat_core.feasibility import require_feasible
+from nat_core.hookspecs import Factory
 from nat_core.journal import Journal, read
 from nat_core.ledger import Ledger
 from nat_core.plugins import Offer
@@ -57,8 +59,8 @@ class Parts:
 
     config: RunConfig
     space: Offer
-    data: Offer
-    surrogate: Offer
+    data: Offer | None  # none where nothing is measured on pictures
+    surrogate: Offer | None  # none where the optimizer searches on measurements alone
     optimizer: Offer
     estimators: Mapping[str, Offer]
     costs: Mapping[str, Offer]
@@ -66,7 +68,8 @@ class Parts:
 
     def offers(self) -> tuple[Offer, ...]:
         """All of them."""
-        return (self.space, self.data, self.surrogate, self.optimizer, *self.estimators.values(), *self.costs.values())
+        some = (self.space, self.data, self.surrogate, self.optimizer, *self.estimators.values(), *self.costs.values())
+        return tuple(offer for offer in some if offer is not None)
 
     def versions(self) -> dict[str, str]:
         """Kind and name → distribution and version."""
@@ -80,9 +83,9 @@ class Run:
     folder: Path
     config: RunConfig
     parts: Parts
-    data: Dataset
+    data: Dataset | None
     problem: Problem
-    surrogate: Surrogate
+    surrogate: Surrogate | None
     optimizer: Optimizer
     plan: Plan
 
@@ -90,6 +93,11 @@ class Run:
     def space(self) -> SearchSpace:
         """The search space."""
         return self.problem.space
+
+    @property
+    def subject(self) -> str:
+        """What is searched, and on which data, in a few words."""
+        return self.config.space if self.data is None else f"{self.config.space} on {self.config.data}"
 
 
 def find_parts(config: RunConfig) -> Parts:
@@ -101,60 +109,103 @@ def find_parts(config: RunConfig) -> Parts:
         raise ConfigError(
             f"the objectives are {', '.join(config.objectives)}: a front needs two different ones at least"
         )
-    estimators = {n: registry.find("estimators", n) for n in names if _is_estimator(registry, n)}
-    cheap = dict.fromkeys([*(n for n in names if n not in estimators), *(c.name for c in constraints)])
-    costs = {n: registry.find("cost_models", n) for n in cheap if n not in estimators}
+    measures = {n: _measure(registry, config, n) for n in names}
+    estimators = {n: offer for n, offer in measures.items() if offer.kind == "estimators"}
+    constrained = dict.fromkeys(c.name for c in constraints if c.name not in measures)
+    costs = {n: offer for n, offer in measures.items() if n not in estimators}
+    costs |= {n: registry.find("cost_models", n) for n in constrained}
+    _require_data_where_needed(config, estimators)
     parts = Parts(
         config,
         registry.find("search_spaces", config.space),
-        registry.find("datasets", config.data),
-        registry.find("surrogates", config.surrogate),
+        None if config.data is None else registry.find("datasets", config.data),
+        None if config.surrogate == NO_SURROGATE else registry.find("surrogates", config.surrogate),
         registry.find("optimizers", config.optimizer),
         estimators,
         costs,
         constraints,
     )
-    for offer in parts.offers():
-        _checked(config, offer)
+    _require_options(config, parts.offers())
     return parts
 
 
-def _is_estimator(registry: plugins.Registry, name: str) -> bool:
-    """Whether a name is a costly objective. Raises `ConfigError` for one that is no objective at all."""
-    estimators, costs = registry.of("estimators"), registry.of("cost_models")
-    if name in estimators:
-        return True
-    claimed = {o.name for o in registry.offers if o.kind in {"estimators", "cost_models"} and o.status == "conflict"}
-    if name in costs:
-        return False
-    if name in claimed:
-        registry.find(
-            "estimators" if any(o.kind == "estimators" and o.name == name for o in registry.offers) else "cost_models",
-            name,
+def _measure(registry: plugins.Registry, config: RunConfig, objective: str) -> Offer:
+    """The estimator or the cost model of an objective."""
+    if objective == TOP1_ERROR:
+        return registry.find("estimators", config.estimator)
+    return registry.find("estimators", objective, "cost_models")
+
+
+def _require_data_where_needed(config: RunConfig, estimators: Mapping[str, Offer]) -> None:
+    """Raise `ConfigError` for data that nothing looks at, and for an estimator that has none to look at."""
+    on_data = [name for name, offer in estimators.items() if options.takes_data(offer.factory)]
+    if on_data and config.data is None:
+        raise ConfigError(f"{' and '.join(on_data)} is measured on pictures: give a data set, such as --data digits")
+    if config.data is not None and not on_data:
+        by = ", ".join(f"{name} by {offer.name}" for name, offer in estimators.items()) or "all are costs"
+        raise ConfigError(
+            f"data is {config.data!r}, and no objective of this run is measured on pictures ({by}): leave --data out"
         )
-    raise ConfigError(unknown("objective or cost", name, [*estimators, *costs]))
+
+
+def _require_options(config: RunConfig, offers: Sequence[Offer]) -> None:
+    """Raise `ConfigError` for options that no part of that name has, that are of a wrong type, or that are missing."""
+    for offer in offers:
+        given = config.options.get(part_name(offer.name), {})
+        known = {option for o in offers if o.name == offer.name for option in _schema(o)}
+        if given.keys() - known:
+            options.checked(offer.name, _factory(offer), given)
+        _checked(config, offer)
+
+
+def _factory(offer: Offer) -> Factory:
+    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
+    return offer.factory
+
+
+def _schema(offer: Offer) -> Mapping[str, options.Option]:
+    return options.options(_factory(offer))
 
 
 def _checked(config: RunConfig, offer: Offer) -> dict[str, Any]:
-    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
-    return options.checked(offer.name, offer.factory, config.options.get(part_name(offer.name), {}))
+    """What is set for an offer. Two parts of one name, as a space and its estimator, take what they have each."""
+    given, schema = config.options.get(part_name(offer.name), {}), _schema(offer)
+    return options.checked(offer.name, _factory(offer), {name: v for name, v in given.items() if name in schema})
 
 
 def build(parts: Parts, folder: Path) -> Run:
     """Load the data and build every part. Raises `ConfigError` for unusable data or constraints nothing can meet."""
     config = parts.config
-    data = _make(config, parts.data, {"seed": config.seed})
-    context = {"seed": config.seed, "classes": len(data.classes), "image_size": data.image_size}
+    data: Dataset | None = None if parts.data is None else _make(config, parts.data, {"seed": config.seed})
+    context: dict[str, Any] = {"seed": config.seed}
+    if data is not None:
+        context |= {"classes": len(data.classes), "image_size": data.image_size}
     space: SearchSpace = _make(config, parts.space, context)
     costs: dict[str, CostModel] = {n: _make(config, o, context, space) for n, o in parts.costs.items()}
     cheap = Problem(space, config.objectives, {}, costs, parts.constraints)
     require_feasible(cheap)
-    estimators: dict[str, Estimator] = {n: _make(config, o, context, space, data) for n, o in parts.estimators.items()}
-    problem = Problem(space, config.objectives, estimators, costs, parts.constraints)
-    surrogate: Surrogate = _make(config, parts.surrogate, context, space)
+    surrogate: Surrogate | None = None if parts.surrogate is None else _make(config, parts.surrogate, context, space)
     optimizer: Optimizer = _make(config, parts.optimizer, context, space)
+    if surrogate is None and not isinstance(optimizer, DirectOptimizer):
+        raise ConfigError(
+            f"without a surrogate the optimizer has to search on measurements alone, and {config.optimizer} cannot; "
+            f"these can: {', '.join(_direct_optimizers(space)) or 'none of those installed'}"
+        )
+    estimators: dict[str, Estimator] = {
+        n: _make(config, o, context, space, *([data] if options.takes_data(o.factory) else []))
+        for n, o in parts.estimators.items()
+    }
+    problem = Problem(space, config.objectives, estimators, costs, parts.constraints)
     plan = Plan(**config.search.model_dump())
     return Run(folder, config, parts, data, problem, surrogate, optimizer, plan)
+
+
+def _direct_optimizers(space: SearchSpace) -> Iterator[str]:
+    """The names of the optimizers that can do without a surrogate, as far as their defaults can be tried."""
+    for name, offer in plugins.registry().of("optimizers").items():
+        with contextlib.suppress(Exception):  # a plugin may raise anything
+            if isinstance(_factory(offer)(space), DirectOptimizer):
+                yield name
 
 
 def build_space(config: RunConfig, offer: Offer, tables: Mapping[str, Any]) -> SearchSpace:
@@ -166,15 +217,15 @@ def build_space(config: RunConfig, offer: Offer, tables: Mapping[str, Any]) -> S
 def _make(config: RunConfig, offer: Offer, context: Mapping[str, Any], *arguments: object) -> Any:
     """Call a factory with the user's options, and what the run knows of its context."""
     given = _checked(config, offer)
-    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
-    known = {name: context[name] for name in options.options(offer.factory) if name in context and name not in given}
-    return offer.factory(*arguments, **known, **given)
+    known = {name: context[name] for name in _schema(offer) if name in context and name not in given}
+    return _factory(offer)(*arguments, **known, **given)
 
 
 def new_folder(config: RunConfig, under: Path = Path("runs")) -> Path:
-    """A folder that does not exist yet, named by data, space and day."""
+    """A folder that does not exist yet, named by data (if any), space and day."""
     data = config.data if config.data != "folder" else Path(str(config.options["folder"]["path"])).name
-    stem = f"{_safe(data)}-{_safe(part_name(config.space))}-{datetime.now().astimezone():%Y%m%d}"
+    names = (part_name(config.space),) if data is None else (data, part_name(config.space))
+    stem = f"{'-'.join(map(_safe, names))}-{datetime.now().astimezone():%Y%m%d}"
     taken = {path.name for path in under.glob(f"{stem}-*")}
     return under / f"{stem}-{next(i for i in range(1, len(taken) + 2) if f'{stem}-{i}' not in taken)}"
 
@@ -216,14 +267,15 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
 
 def _about(run: Run, identity: Mapping[str, Any]) -> str:
     """The text of `run.toml`: the config, and what a reader of the folder would ask."""
-    fingerprints = {"space": identity["space"], "data": identity["data"], "machine": _machine()}
+    found = {name: identity[name] for name in ("space", "data") if identity[name] is not None}
+    fingerprints = found | {"machine": _machine()}
     return configs.dump(run.config, plugins=run.parts.versions(), context=_context(run), fingerprints=fingerprints)
 
 
 def iterate(run: Run, ledger: Ledger) -> Iterator[Archive]:
     """The search, each archive announced to the listeners."""
     registry = plugins.registry()
-    for archive in search(run.problem, run.surrogate, run.optimizer, run.plan, run.config.seed, ledger):
+    for archive in search(run.problem, run.surrogate, run.optimizer, run.plan, run.config.seed, ledger):  # type: ignore[arg-type]
         registry.announce("on_iteration", run=run, archive=archive)
         yield archive
 
@@ -256,12 +308,15 @@ def _identity(run: Run) -> dict[str, Any]:
     return {
         "config": run.config.flat(),
         "space": space,
-        "data": run.data.fingerprint,
+        "data": None if run.data is None else run.data.fingerprint,
         "plugins": run.parts.versions(),
     }
 
 
 def _context(run: Run) -> dict[str, Any]:
+    """What parts are told of the data."""
+    if run.data is None:
+        return {}
     return {"classes": len(run.data.classes), "image_size": run.data.image_size, "class_names": list(run.data.classes)}
 
 
@@ -275,6 +330,8 @@ def _require_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]
         raise StateError(
             f"{folder} was made by another version of nat (journal format {begun.get('format')!r}; this reads {FORMAT})"
         )
+    if isinstance(config := begun.get("config"), Mapping):  # what an older journal lacks was as the default is
+        begun = {**begun, "config": {**RunConfig().flat(), **config}}
     changed = {name for name in ("config", "space", "data", "plugins") if begun.get(name) != now[name]}
     for name in sorted(changed - accept):
         detail = _difference(begun.get(name), now[name])

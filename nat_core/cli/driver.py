@@ -113,9 +113,13 @@ def _noting(archives: Iterator[Archive], seen: list[Archive]) -> Iterator[Archiv
 
 
 def _what(run: Run) -> str:
-    c = run.config
-    data = f"{c.data} ({len(run.data.train):,} training images, {len(run.data.classes)} classes)"
-    return f"{c.space} on {data}: {' and '.join(c.objectives)} by {c.optimizer} with {c.surrogate}, preset {c.preset}"
+    """What runs, on what, in a line."""
+    c, data = run.config, run.data
+    images = "" if data is None else f" ({len(data.train):,} training images, {len(data.classes)} classes)"
+    named = [n if c.measured_by(n) in {n, c.space} else f"{n} by {c.measured_by(n)}" for n in c.objectives]
+    objectives = " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
+    surrogate = "without a surrogate" if run.surrogate is None else f"with {c.surrogate}"
+    return f"{run.subject}{images}: {objectives} by {c.optimizer} {surrogate}, preset {c.preset}"
 
 
 def _expected(run: Run) -> Forecast:

@@ -13,8 +13,14 @@ from nat_core import config as configs
 @click.command(name="run")
 @click.argument("file", required=False, type=click.Path(dir_okay=False, path_type=Path))
 @click.option("--space", help="Search space.  [default: mbv3]")
-@click.option("--data", help="Data set by name, or a folder of images.  [default: digits]")
-@click.option("--surrogate", help="What stands in for a costly objective.  [default: rbf]")
+@click.option(
+    "--data",
+    help="Data set by name, or a folder of images.  [default: digits, where something is measured on pictures]",
+)
+@click.option(
+    "--estimator", help="What measures top1_error.  [default: the space's namesake where there is one, else top1_error]"
+)
+@click.option("--surrogate", help="What stands in for a costly objective; none: nothing does.  [default: rbf]")
 @click.option("--optimizer", help="What proposes architectures.  [default: nsga3]")
 @click.option(
     "--objective", "objectives", multiple=True, help="Lower is better; give two or more.  [default: top1_error, macs]"

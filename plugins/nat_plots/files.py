@@ -45,7 +45,7 @@ def draw_front(run: Run, archive: Archive) -> None:
         axis.set_ylabel(f"{first} (lower is better)")
         axis.grid(alpha=0.25)
         axis.legend(frameon=False)
-    figure.suptitle(f"{run.config.space} on {run.config.data}: {len(archive.measured)} architectures")
+    figure.suptitle(f"{run.subject}: {len(archive.measured)} architectures")
 
     def save(file: Path) -> None:
         with mpl.rc_context({"svg.hashsalt": "nat"}):
