@@ -214,6 +214,12 @@ def build_space(config: RunConfig, offer: Offer, tables: Mapping[str, Any]) -> S
     return space
 
 
+def build_cost(config: RunConfig, offer: Offer, space: SearchSpace, tables: Mapping[str, Any]) -> CostModel:
+    """A cost model for a space of a run folder, one of the run's own or any other."""
+    cost: CostModel = _make(config, offer, {"seed": config.seed, **tables.get("context", {})}, space)
+    return cost
+
+
 def _make(config: RunConfig, offer: Offer, context: Mapping[str, Any], *arguments: object) -> Any:
     """Call a factory with the user's options, and what the run knows of its context."""
     given = _checked(config, offer)

@@ -16,6 +16,7 @@ COMMANDS = {  # in the order a newcomer meets them
     "run": "Search for a Pareto front of networks on your data.",
     "resume": "Go on with a run that was stopped.",
     "front": "The Pareto front of a run.",
+    "pick": "One architecture from a front, and why.",
     "cost": "What architectures cost.",
     "plugins": "What is installed, from where.",
 }

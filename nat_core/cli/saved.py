@@ -1,0 +1,64 @@
+"""What a run folder holds, read without its data: its config, its space, its front."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from nat_core import config as configs
+from nat_core import journal, plugins
+from nat_core.config import RunConfig
+from nat_core.contracts import CostModel, SearchSpace
+from nat_core.encoding import Architecture
+from nat_core.errors import ConfigError, StateError, unknown
+from nat_core.ledger import replay
+from nat_core.report.summary import Summary, summarise
+from nat_core.run import build_cost, build_space, is_run
+
+
+@dataclass(frozen=True)
+class Saved:
+    """A run folder as far as it has come."""
+
+    config: RunConfig
+    tables: Mapping[str, Any]  # what stands behind the config in run.toml
+    space: SearchSpace
+    summary: Summary  # of the last iteration
+    tested: Mapping[Architecture, Mapping[str, float]]
+
+
+def saved_front(folder: Path) -> Saved:
+    """The last front of a run folder, from its journal. Raises `StateError` where there is none yet."""
+    config, tables = saved_config(folder)
+    offer = plugins.registry().find("search_spaces", config.space)
+    space = build_space(config, offer, tables)
+    records = journal.read(folder / "journal.jsonl")
+    *_, summary = summarise(replay(records, config.objectives), ())
+    if not len(summary.front):
+        raise StateError(f"{folder} has no measured architecture yet; `nat resume {folder}` goes on with it")
+    tested = {tuple(r["architecture"]): r["objectives"] for r in records if r["kind"] == "tested"}
+    return Saved(config, tables, space, summary, tested)
+
+
+def saved_config(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
+    """The config of a run folder, and what stands behind it. Raises `StateError` where there is no run."""
+    if not is_run(folder):
+        raise StateError(f"{folder} holds no run; `nat run --out {folder}` starts one there")
+    return configs.reload(folder / "run.toml")
+
+
+def cost_models(saved: Saved, names: Iterable[str]) -> dict[str, CostModel]:
+    """Cost models for architectures of a run, with the run's own options. Raises `ConfigError` for any other name."""
+    registry = plugins.registry()
+    models = dict[str, CostModel]()
+    for name in names:
+        if name in registry.of("estimators"):
+            raise ConfigError(f"{name} is measured, and it is no objective of this run: it cannot be bounded here")
+        if name not in registry.of("cost_models"):
+            raise ConfigError(
+                unknown("objective or cost", name, {*saved.config.objectives, *registry.of("cost_models")})
+            )
+        models[name] = build_cost(saved.config, registry.find("cost_models", name), saved.space, saved.tables)
+    return models
