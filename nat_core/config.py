@@ -125,15 +125,21 @@ def resolve(preset: str | None, file: Path | None, words: Layer, settings: Itera
     if name not in PRESETS:
         raise ConfigError(unknown("preset", str(name), PRESETS))
     given = _with_folder(given | {"preset": name})
-    basis = tomllib.loads(resources.files("nat_core").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8"))
+    basis = _packaged(name)
     named = _settled(validate(_merge({k: v for k, v in basis.items() if k != "options"}, given), file), given)
     for part in named.options:
         if part not in named.parts():
             raise ConfigError(
                 f"options are set for {part!r}, which is not a part of this run: {unknown('part', part, named.parts())}"
             )
-    defaults = {part: values for part, values in basis.get("options", {}).items() if part in named.parts()}
+    usual = _merge(basis.get("options", {}), _packaged("estimators").get(part_name(named.estimator), {}))
+    defaults = {part: values for part, values in usual.items() if part in named.parts()}
     return named.model_copy(update={"options": _merge(defaults, named.options)})
+
+
+def _packaged(name: str) -> Layer:
+    """A file of the folder `presets`."""
+    return tomllib.loads(resources.files("nat_core").joinpath("presets", f"{name}.toml").read_text(encoding="utf-8"))
 
 
 def _settled(config: RunConfig, given: Layer) -> RunConfig:

@@ -1,4 +1,4 @@
-"""Costly objectives, measured on data: the error of a subnet with the weights it inherits from the supernet."""
+"""Costly objectives: the error of a subnet with the weights it inherits from the supernet, measured or predicted."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from nat_core import hookimpl
-from nat_core.contracts import Dataset, SearchSpace
+from nat_core.contracts import Dataset, Estimator, SearchSpace
 
 if TYPE_CHECKING:
     from nat_estimators.accuracy import Top1Error
+    from nat_estimators.ofa_predictor import OFAPredictor
 
 
 def top1_error(
@@ -50,7 +51,20 @@ def top1_error(
     return Top1Error(space, data, schedule, recalibration_images, evaluation_batch, device, threads)
 
 
+def ofa_predictor(
+    space: SearchSpace,
+    *,
+    weights: Annotated[str, "acc_predictor.pth of once-for-all (han-cai/files on the Hugging Face hub, folder ofa)"],
+) -> OFAPredictor:
+    """Top-1 error on ImageNet as once-for-all's published network predicts it, for mbv3 at width 1.2. Needs no data."""
+    from pathlib import Path
+
+    from nat_estimators.ofa_predictor import OFAPredictor
+
+    return OFAPredictor(space, Path(weights).expanduser())
+
+
 @hookimpl
-def register_estimators() -> Mapping[str, Callable[..., Top1Error]]:
-    """The objective `top1_error`."""
-    return {"top1_error": top1_error}
+def register_estimators() -> Mapping[str, Callable[..., Estimator]]:
+    """`top1_error`, and a predictor that may stand in for it."""
+    return {"top1_error": top1_error, "ofa-predictor": ofa_predictor}
