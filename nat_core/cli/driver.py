@@ -10,17 +10,15 @@ import click
 from rich.console import Console
 
 from nat_core import config as configs
-from nat_core import journal, plugins
 from nat_core.archive import Archive
+from nat_core.cli.saved import saved_config, saved_front
 from nat_core.cli.signals import Stopped
 from nat_core.config import RunConfig
 from nat_core.contracts import AdaptiveEstimator
-from nat_core.errors import StateError
 from nat_core.forecast import Forecast, forecast
-from nat_core.ledger import replay
 from nat_core.report.summary import Summary, document, summarise
-from nat_core.report.terminal import Display, duration, front_table
-from nat_core.run import Parts, Run, build, build_space, find_parts, finish, is_run, iterate, new_folder, opened
+from nat_core.report.terminal import ROWS, Display, duration, front_table
+from nat_core.run import Parts, Run, build, find_parts, finish, is_run, iterate, new_folder, opened
 
 
 def start(config: RunConfig, out: Path | None, *, as_json: bool) -> None:
@@ -31,7 +29,7 @@ def start(config: RunConfig, out: Path | None, *, as_json: bool) -> None:
 
 def resume(folder: Path, accept: frozenset[str], *, as_json: bool) -> None:
     """Go on with the run in a folder."""
-    _drive(find_parts(_saved(folder)[0]), folder, accept, as_json=as_json)
+    _drive(find_parts(saved_config(folder)[0]), folder, accept, as_json=as_json)
 
 
 def rehearse(config: RunConfig, *, as_json: bool) -> None:
@@ -52,20 +50,14 @@ def rehearse(config: RunConfig, *, as_json: bool) -> None:
     click.echo(f"# expected time: {duration(expected.total)}")
 
 
-def show_front(folder: Path, *, as_json: bool) -> None:
+def show_front(folder: Path, *, whole: bool, as_json: bool) -> None:
     """The front of a run folder, from its journal alone."""
-    config, tables = _saved(folder)
-    offer = plugins.registry().find("search_spaces", config.space)
-    space = build_space(config, offer, tables)
-    records = journal.read(folder / "journal.jsonl")
-    summaries = list(summarise(replay(records, config.objectives), ()))
-    if not len(summaries[-1].front):
-        raise StateError(f"{folder} has no measured architecture yet; `nat resume {folder}` goes on with it")
-    tested = {tuple(r["architecture"]): r["objectives"] for r in records if r["kind"] == "tested"}
+    saved = saved_front(folder)
     if as_json:
-        click.echo(json.dumps(document(str(folder), summaries[-1], space, tested)))
+        click.echo(json.dumps(document(str(folder), saved.summary, saved.space, saved.tested)))
     else:
-        Console().print(front_table(summaries[-1], space, tested))
+        table = front_table(saved.summary, saved.space, saved.tested, folder, None if whole else ROWS)
+        Console().print(table)
 
 
 def _drive(parts: Parts, folder: Path, accept: frozenset[str], *, as_json: bool) -> None:
@@ -80,7 +72,7 @@ def _drive(parts: Parts, folder: Path, accept: frozenset[str], *, as_json: bool)
         click.echo(json.dumps(document(str(folder), summary, run.space, tested)))
         return
     console = Console()
-    console.print(front_table(summary, run.space, tested))
+    console.print(front_table(summary, run.space, tested, folder))
     console.print(f"\nThe run is in {folder}", highlight=False, soft_wrap=True)
 
 
@@ -128,9 +120,3 @@ def _expected(run: Run) -> Forecast:
         e.rehearse(run.plan.iterations) for e in run.problem.estimators.values() if isinstance(e, AdaptiveEstimator)
     ]
     return forecast(run.plan, trials)
-
-
-def _saved(folder: Path) -> tuple[RunConfig, dict[str, object]]:
-    if not is_run(folder):
-        raise StateError(f"{folder} holds no run; `nat run --out {folder}` starts one there")
-    return configs.reload(folder / "run.toml")

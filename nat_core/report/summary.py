@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from nat_core.archive import Archive
+from nat_core.archive import Archive, Evaluation
 from nat_core.contracts import SearchSpace
 from nat_core.encoding import Architecture, Values
-from nat_core.pareto import hypervolume, reference_point
+from nat_core.pareto import hypervolume, hypervolume_method, reference_point
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,19 @@ class Summary:
 
     iteration: int
     architectures: int  # measured up to now, each counted once
-    hypervolume: float  # the share of the box up to the initial sample's worst point, 0 … 1
+    reference: Values | None  # the worst point of the initial sample, with a margin
     rank_correlation: Mapping[str, float | None]  # Kendall's tau of predicted and measured, by costly objective
     front: Archive
+
+    @cached_property
+    def hypervolume(self) -> float:
+        """The share of the box up to the reference point, 0 … 1; 0 as long as nothing meets the constraints."""
+        return hypervolume(self.front.F, self.reference) if self.reference is not None and feasible(self.front) else 0.0
+
+    @property
+    def hypervolume_method(self) -> str:
+        """`exact`, or the name of the approximation that many objectives call for."""
+        return hypervolume_method(len(self.front.names))
 
 
 def summarise(archives: Iterable[Archive], costly: Collection[str]) -> Iterable[Summary]:
@@ -33,9 +44,8 @@ def summarise(archives: Iterable[Archive], costly: Collection[str]) -> Iterable[
         if reference is None and len(archive.measured):
             reference = reference_point(archive.measured.F)
         seen |= archive.measured.architectures
-        volume = 0.0 if reference is None or not feasible(archive) else hypervolume(archive.front.F, reference)
         correlation = {n: rank_correlation(archive, n) for n in archive.names if n in costly}
-        yield Summary(iteration, len(seen), volume, correlation, archive.front)
+        yield Summary(iteration, len(seen), reference, correlation, archive.front)
 
 
 def feasible(archive: Archive) -> bool:
@@ -67,10 +77,16 @@ def document(
         }
         for e in ordered(summary.front)
     ]
-    return {"run": folder, "evaluations": summary.architectures, "hypervolume": summary.hypervolume, "front": front}
+    return {
+        "run": folder,
+        "evaluations": summary.architectures,
+        "hypervolume": summary.hypervolume,
+        "hypervolume_method": summary.hypervolume_method,
+        "front": front,
+    }
 
 
-def ordered(front: Archive) -> list[Any]:
+def ordered(front: Archive) -> list[Evaluation]:
     """The evaluations of a front, best in the first objective first."""
     return sorted(front, key=lambda e: e.objectives or ())
 

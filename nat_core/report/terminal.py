@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Self
 
-from rich.console import Console, Group
+import numpy as np
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderResult
 from rich.live import Live
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from nat_core.archive import Evaluation
 from nat_core.contracts import SearchSpace
 from nat_core.encoding import Architecture
 from nat_core.forecast import Forecast
+from nat_core.pareto import spread
 from nat_core.report.summary import Summary, ordered
 
 PHASES = {
@@ -23,40 +30,94 @@ PHASES = {
     "search": "searching",
     "test": "testing the front",
 }
-_ROWS = 12  # of the front while a run is live
+ROWS = 40  # of a front on a terminal
+_LIVE_ROWS = 12  # of the front while a run is live
+_PADDING = (0, 2, 0, 0)
+
+
+@dataclass(frozen=True)
+class FrontTable:
+    """The front, a row an architecture; a column of test results where there are any. Fits whatever it is printed on.
+
+    Of many rows `limit` are shown, spread over the front; columns that do not fit are named below, the last first.
+    """
+
+    summary: Summary
+    space: SearchSpace
+    tested: Mapping[Architecture, Mapping[str, float]]
+    limit: int | None = None
+    folder: Path | None = None  # of the run, to say how to see the rest
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The table, and a line about what it leaves out."""
+        rows, shown = ordered(self.summary.front), self._shown()
+        columns = self._columns(shown)
+        fitting = _fitting(columns, options.max_width)
+        table = Table(
+            box=None,
+            title=f"Pareto front: {len(rows)} architecture{'s' * (len(rows) != 1)}",
+            title_justify="left",
+            title_style="bold",
+            padding=_PADDING,
+        )
+        for i, (heading, _) in enumerate(columns[:fitting]):
+            table.add_column(heading, justify="right" if i else "left", no_wrap=True)
+        for cells in zip(*(cells for _, cells in columns[:fitting]), strict=True):
+            table.add_row(*cells)
+        yield table
+        command = "" if self.folder is None else f"nat front {self.folder}"
+        if len(shown) < len(rows):
+            yield Text(f"… and {len(rows) - len(shown)} more{command and f': {command} --all / --json'}", style="dim")
+        if hidden := ", ".join(heading for heading, _ in columns[fitting:]):
+            wider = command and f" (a wider terminal, or {command} --json)"
+            yield Text(f"no room for: {hidden}{wider}", style="dim")
+
+    def _shown(self) -> list[Evaluation]:
+        """As many as the limit says: the best in the first objective, and what is far from each other."""
+        rows = ordered(self.summary.front)
+        if self.limit is None or len(rows) <= self.limit:
+            return rows
+        F = np.array([e.objectives for e in rows], dtype=np.float64)
+        return [rows[i] for i in np.sort(spread(F, self.limit))]
+
+    def _columns(self, rows: list[Evaluation]) -> list[tuple[str, list[str]]]:
+        """Headings and cells: architectures, objectives, tests."""
+        names = self.summary.front.names
+        tests = [self.tested.get(e.architecture, {}) for e in rows]
+        columns = [("architecture", [str(self.space.describe(e.architecture)["architecture"]) for e in rows])]
+        for i, name in enumerate(names):
+            columns.append((name, [number(name, e.objectives[i]) for e in rows if e.objectives]))
+        return columns + [
+            (f"{name} (test)", [number(name, test[name]) if name in test else "" for test in tests])
+            for name in names
+            if any(name in test for test in tests)
+        ]
 
 
 def front_table(
-    summary: Summary, space: SearchSpace, tested: Mapping[Architecture, Mapping[str, float]], limit: int | None = None
-) -> Table:
-    """The front, a row an architecture; a column of test results where there are any."""
-    rows = ordered(summary.front)
-    shown = (
-        rows
-        if limit is None or len(rows) <= limit
-        else [rows[round(i * (len(rows) - 1) / (limit - 1))] for i in range(limit)]
-    )
-    title = f"Pareto front: {len(rows)} architectures" + ("" if len(shown) == len(rows) else f", {len(shown)} shown")
-    table = Table(box=None, title=title, title_justify="left", title_style="bold", padding=(0, 2, 0, 0))
-    table.add_column("architecture", no_wrap=True)
-    names = [n for n in summary.front.names if any(n in tested.get(e.architecture, {}) for e in rows)]
-    for heading in (*summary.front.names, *(f"{n} (test)" for n in names)):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for e in shown:
-        test = tested.get(e.architecture, {})
-        cells = [number(n, v) for n, v in zip(summary.front.names, e.objectives or (), strict=True)]
-        table.add_row(
-            str(space.describe(e.architecture)["architecture"]),
-            *cells,
-            *(number(n, test[n]) for n in names if n in test),
-        )
-    return table
+    summary: Summary,
+    space: SearchSpace,
+    tested: Mapping[Architecture, Mapping[str, float]],
+    folder: Path,
+    limit: int | None = ROWS,
+) -> FrontTable:
+    """The front of a run folder, at most `limit` rows of it."""
+    return FrontTable(summary, space, tested, limit, folder)
+
+
+def _fitting(columns: Sequence[tuple[str, Sequence[str]]], width: int) -> int:
+    """How many columns stand beside each other in a width, two at least."""
+    widths = [max(cell_len(text) for text in (heading, *cells)) + _PADDING[1] for heading, cells in columns]
+    return max(2, sum(end <= width for end in itertools.accumulate(widths)))
 
 
 def number(name: str, value: float) -> str:
     """An objective as a person reads it: an error in per cent, a large count in millions."""
     if name.endswith("_error"):
         return f"{100 * value:.2f} %"
+    value += 0.0  # no −0
+    if abs(value) >= 1e15:
+        return f"{value:.4g}"
     if abs(value) >= 1e5:
         return f"{value / 1e6:,.3f} M"
     return f"{value:,.4g}"
@@ -75,8 +136,13 @@ def facts(summary: Summary) -> str:
     ranked = f" · rank correlation {taus}" if summary.iteration else ""
     return (
         f"iteration {summary.iteration} · {summary.architectures} architectures · front {len(summary.front)}"
-        f" · hypervolume {summary.hypervolume:.4f}{ranked}"
+        f" · hypervolume {_about(summary)}{ranked}"
     )
+
+
+def _about(summary: Summary) -> str:
+    exact = summary.hypervolume_method == "exact"
+    return f"{summary.hypervolume:.4f}" if exact else f"≈ {summary.hypervolume:.3g} ({summary.hypervolume_method})"
 
 
 class Display:
@@ -149,5 +215,7 @@ class Display:
         if self._summary is None:
             return Group(self._bars)
         return Group(
-            front_table(self._summary, self._space, {}, _ROWS), Text(facts(self._summary), style="cyan"), self._bars
+            FrontTable(self._summary, self._space, {}, _LIVE_ROWS),
+            Text(facts(self._summary), style="cyan"),
+            self._bars,
         )
