@@ -18,6 +18,7 @@ COMMANDS = {  # in the order a newcomer meets them
     "front": "The Pareto front of a run.",
     "pick": "One architecture from a front, and why.",
     "cost": "What architectures cost.",
+    "bench": "Searches beside each other on known problems.",
     "plugins": "What is installed, from where.",
 }
 
