@@ -1,4 +1,4 @@
-"""NSGA-III and NSGA-II, by pymoo."""
+"""Evolutionary algorithms by pymoo, on predictions or on what was measured."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from pymoo.algorithms.moo.nsga2 import NSGA2
 from pymoo.algorithms.moo.nsga3 import NSGA3
 from pymoo.config import Config
@@ -20,12 +19,14 @@ from pymoo.operators.mutation.pm import PM
 from pymoo.operators.selection.tournament import TournamentSelection
 
 from nat_core.archive import Archive
-from nat_core.contracts import PredictedProblem, SearchSpace
-from nat_core.encoding import Architecture, Encodings, as_architectures, sizes
+from nat_core.contracts import MeasuredProblem, PredictedProblem, SearchSpace
+from nat_core.encoding import Architecture, Encodings, Objectives, Values, as_architectures, as_encodings, sizes
 from nat_core.pareto import normalised
 from nat_core.proposals import Visited, gather, propose, start, visit
+from nat_optimizers.asking import new_of
 from nat_optimizers.directions import reference_directions
 from nat_optimizers.options import at_least, probability
+from nat_optimizers.tournaments import by_crowding, by_niche, by_violation
 
 Config.warnings["not_compiled"] = False  # a hint that pymoo would print to stdout, which is for results
 
@@ -36,10 +37,11 @@ Algorithm = Callable[[int, int, dict[str, Any]], Any]  # objectives, population,
 
 @dataclass(frozen=True)
 class Evolution:
-    """An evolutionary algorithm run on the predictions, begun from the archive. It never looks at a row twice.
+    """An evolutionary algorithm, begun from the archive. It never looks at a row twice.
 
     The operators are NAT's for integers: uniform crossover, and polynomial mutation of each variable with probability
-    1 / n_variables, rounded.
+    1 / n_variables, rounded. Constraints come first in every algorithm: a feasible row is better than one that is not,
+    and of two that are not, the one with the smaller violation (Deb, 2000).
     """
 
     algorithm: Algorithm
@@ -55,35 +57,71 @@ class Evolution:
         probability(crossover=self.crossover)
 
     def propose(self, problem: PredictedProblem, archive: Archive, n: int, rng: np.random.Generator) -> Encodings:
-        """`n` new rows, the best of all that were visited."""
+        """`n` new rows, the best of all that were visited in some generations on the predictions."""
         seen = set(archive.architectures)
-        algorithm = self.algorithm(
-            len(problem.names),
-            self.population,
-            {
-                "sampling": start(problem, archive, self.population, rng),
-                "crossover": UX(prob=self.crossover),
-                "mutation": PM(prob=1.0, eta=self.mutation_eta),
-                "repair": _repair(problem.space),
-                "eliminate_duplicates": SimpleNamespace(do=_unseen(seen)),
-                "output": None,
-            },
-        )
-        algorithm.mating.n_max_iterations = _MATINGS
-        algorithm.setup(_bounds(problem), termination=NoTermination(), seed=rng)
+        algorithm = self._begun(problem, start(problem, archive, self.population, rng), seen, rng)
         return propose(problem, _evolve(algorithm, problem, self.generations, seen), archive, n, rng)
+
+    def ask(self, problem: MeasuredProblem, archive: Archive, n: int, rng: np.random.Generator) -> Encodings:
+        """`n` new rows: the offspring of what the algorithm lets survive of the archive."""
+        known = archive.measured
+        if not len(known):
+            return new_of(problem, archive, n, rng, lambda k: problem.space.sample(k, rng))
+        seen = set(archive.architectures)
+        algorithm = self._begun(problem, known.X, seen, rng)
+        _tell(algorithm, algorithm.ask(), normalised(known.F, like=known.F), known.violation)
+        _tell(algorithm)  # the first rows are let live, however many: now as many as the population holds
+
+        def offspring(k: int) -> Encodings:
+            algorithm.n_offsprings = k
+            born = algorithm.ask()
+            X = as_encodings((), len(problem.space.variables)) if born is None else born.get("X").astype(np.int64)
+            seen.update(as_architectures(X))
+            return X
+
+        return new_of(problem, archive, n, rng, offspring)
+
+    def _begun(
+        self,
+        problem: PredictedProblem | MeasuredProblem,
+        first: Encodings,
+        seen: set[Architecture],
+        rng: np.random.Generator,
+    ) -> Any:
+        """The algorithm as an object of pymoo, about to ask for the first rows."""
+        common = {
+            "sampling": first,
+            "crossover": UX(prob=self.crossover),
+            "mutation": PM(prob=1.0, eta=self.mutation_eta),
+            "repair": _repair(problem.space),
+            "eliminate_duplicates": SimpleNamespace(do=_unseen(seen)),
+            "output": None,
+        }
+        algorithm = self.algorithm(len(problem.names), self.population, common)
+        algorithm.mating.n_max_iterations = _MATINGS
+        algorithm.setup(_bounds(problem.space, len(problem.names)), termination=NoTermination(), seed=rng)
+        return algorithm
 
 
 def nsga3(n_objectives: int, population: int, common: dict[str, Any]) -> Any:
     """NSGA-III: Deb and Jain, "An Evolutionary Many-Objective Optimization Algorithm […]", IEEE TEVC 18(4), 2014."""
-    directions = reference_directions(n_objectives, population)
-    selection = TournamentSelection(func_comp=_by_violation)
-    return NSGA3(directions, pop_size=max(population, len(directions)), selection=selection, **common)
+    return _by_directions(n_objectives, population, by_violation, common)
+
+
+def unsga3(n_objectives: int, population: int, common: dict[str, Any]) -> Any:
+    """U-NSGA-III: Seada and Deb, "A Unified Evolutionary Optimization Procedure […]", IEEE TEVC 20(3), 2016."""
+    return _by_directions(n_objectives, population, by_niche, common)
 
 
 def nsga2(n_objectives: int, population: int, common: dict[str, Any]) -> Any:  # noqa: ARG001  (as nsga3)
     """NSGA-II: Deb et al., "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II", IEEE TEVC 6(2), 2002."""
-    return NSGA2(population, selection=TournamentSelection(func_comp=_by_crowding), **common)
+    return NSGA2(population, selection=TournamentSelection(func_comp=by_crowding), **common)
+
+
+def _by_directions(n_objectives: int, population: int, tournament: Any, common: dict[str, Any]) -> Any:
+    directions = reference_directions(n_objectives, population)
+    selection = TournamentSelection(func_comp=tournament)
+    return NSGA3(directions, pop_size=max(population, len(directions)), selection=selection, **common)
 
 
 def _evolve(algorithm: Any, problem: PredictedProblem, generations: int, seen: set[Architecture]) -> Visited:
@@ -96,18 +134,23 @@ def _evolve(algorithm: Any, problem: PredictedProblem, generations: int, seen: s
         visits.append(visit(problem, asked.get("X")))
         seen.update(as_architectures(visits[-1].X))
         # NSGA-III takes differences under 0.001 for none: the first rows give every objective the unit it needs.
-        F = normalised(visits[-1].F, like=visits[0].F)
-        asked.set("F", F, "G", visits[-1].violation[:, None])
-        with warnings.catch_warnings():  # pymoo switches all warnings off, for good
-            algorithm.tell(infills=asked)
+        _tell(algorithm, asked, normalised(visits[-1].F, like=visits[0].F), visits[-1].violation)
     return gather(visits)
 
 
-def _bounds(problem: PredictedProblem) -> Any:
+def _tell(algorithm: Any, asked: Any = None, F: Objectives | None = None, violation: Values | None = None) -> None:
+    """What the rows asked for are worth; without any, the algorithm selects among the rows that it has."""
+    if asked is not None and violation is not None:
+        asked.set("F", F, "G", violation[:, None])
+    with warnings.catch_warnings():  # pymoo switches all warnings off, for good
+        algorithm.tell(infills=asked)
+
+
+def _bounds(space: SearchSpace, n_objectives: int) -> Any:
     """Half a choice wider at both ends: so the outermost choices round from as wide a range as all others."""
-    choices = sizes(problem.space.variables)
+    choices = sizes(space.variables)
     return Problem(
-        n_var=len(choices), n_obj=len(problem.names), n_ieq_constr=1, xl=np.full(len(choices), -0.5), xu=choices - 0.5
+        n_var=len(choices), n_obj=n_objectives, n_ieq_constr=1, xl=np.full(len(choices), -0.5), xu=choices - 0.5
     )
 
 
@@ -137,25 +180,3 @@ def _unseen(seen: set[Architecture]) -> Callable[..., Any]:
         return population[kept]
 
     return unseen
-
-
-def _by_violation(population: Any, pairs: NDArray[np.int64], random_state: Any, **_: Any) -> NDArray[np.int64]:
-    """NSGA-III's tournament: the smaller violation wins, else chance. pymoo's own takes a fresh seed for a tie."""
-    return _winners(pairs, [population.get("CV")[:, 0]], random_state)
-
-
-def _by_crowding(population: Any, pairs: NDArray[np.int64], random_state: Any, **_: Any) -> NDArray[np.int64]:
-    """NSGA-II's tournament: the smaller violation wins, then the better front, then the lonelier row."""
-    violation, rank, crowding = population.get("CV", "rank", "crowding")
-    rank, crowding = (np.nan_to_num(key.astype(np.float64)) for key in (rank, crowding))  # infeasible rows have none
-    return _winners(pairs, [violation[:, 0], rank, -crowding], random_state)
-
-
-def _winners(pairs: NDArray[np.int64], keys: list[NDArray[np.float64]], random_state: Any) -> NDArray[np.int64]:
-    """The winner of every pair (n, 2), as (n, 1): the smaller value of the first key that tells them apart."""
-    a, b = pairs.T
-    wins = random_state.random(len(pairs)) < 0.5
-    for key in reversed(keys):
-        wins = np.where(key[a] == key[b], wins, key[a] < key[b])
-    winners: NDArray[np.int64] = np.where(wins, a, b)
-    return winners[:, None]
