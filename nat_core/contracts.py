@@ -157,6 +157,15 @@ class AdaptiveEstimator(Estimator, Protocol):
         """What a run of so many iterations will take, by a short trial. Leaves the state as it was."""
 
 
+@runtime_checkable
+class Fingerprinted(Protocol):
+    """A space or an estimator whose values come out of a file: a run does not go on with another one."""
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the file: changes when that does."""
+
+
 class Surrogate(Protocol):
     """Learns an objective from few measurements."""
 

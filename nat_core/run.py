@@ -31,6 +31,7 @@ from nat_core.contracts import (
     Dataset,
     DirectOptimizer,
     Estimator,
+    Fingerprinted,
     Optimizer,
     Progress,
     SearchSpace,
@@ -314,9 +315,18 @@ def _identity(run: Run) -> dict[str, Any]:
     return {
         "config": run.config.flat(),
         "space": space,
-        "data": None if run.data is None else run.data.fingerprint,
+        "data": _measured_on(run),
         "plugins": run.parts.versions(),
     }
+
+
+def _measured_on(run: Run) -> str | None:
+    """sha256 of the data, and of the files that values are looked up in; none where there is neither."""
+    parts = (run.data, run.space, *run.problem.estimators.values())
+    found = list(dict.fromkeys(part.fingerprint for part in parts if isinstance(part, Fingerprinted)))
+    if len(found) < 2:
+        return found[0] if found else None
+    return hashlib.sha256("\n".join(found).encode()).hexdigest()
 
 
 def _context(run: Run) -> dict[str, Any]:
