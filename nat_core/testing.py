@@ -17,14 +17,14 @@ import random
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
 
 from nat_core.archive import Archive, Evaluation
-from nat_core.contracts import CostModel, Function, OperatorSpace, Optimizer, SearchSpace, Surrogate
+from nat_core.contracts import Baseline, CostModel, Function, OperatorSpace, Optimizer, SearchSpace, Spent, Surrogate
 from nat_core.encoding import (
     Architecture,
     Encodings,
@@ -39,6 +39,7 @@ from nat_core.encoding import (
 from nat_core.errors import ConfigError
 
 __all__ = [
+    "BaselineContract",
     "CostModelContract",
     "OptimizerContract",
     "SearchSpaceContract",
@@ -233,10 +234,12 @@ class SurrogateContract(_OnSmallSpace):
         known = X[:70]
         assert np.corrcoef(surrogate.fit(known, y[:70])(X[70:]), y[70:])[0, 1] > 0.3
 
-    @pytest.mark.parametrize("scale", [1e-6, 1e9])
+    @pytest.mark.parametrize("scale", [1e-300, 1e-6, 1e9, 1e300])
     def test_the_unit_makes_no_difference(self, space: SearchSpace, surrogate: Surrogate, scale: float) -> None:
         X, y = _smooth(space, 60)
-        assert np.corrcoef(surrogate.fit(X[:40], y[:40] * scale)(X[40:]), y[40:])[0, 1] > 0.1
+        predicted = surrogate.fit(X[:40], y[:40] * scale)(X[40:])
+        _require_finite(predicted, 20)
+        assert np.corrcoef(predicted / scale, y[40:])[0, 1] > 0.1
 
     @pytest.mark.parametrize("n", [1, 2, 3, 5])
     def test_few_measurements(self, space: SearchSpace, surrogate: Surrogate, n: int) -> None:
@@ -247,6 +250,11 @@ class SurrogateContract(_OnSmallSpace):
         X, _ = _smooth(space, 20)
         predicted = surrogate.fit(X, np.full(20, 7.0))(space.sample(50, np.random.default_rng(9)))
         assert predicted == pytest.approx(np.full(50, 7.0), rel=0.05)
+
+    def test_variables_that_never_varied(self, space: SearchSpace, surrogate: Surrogate) -> None:
+        X, y = _smooth(space, 40)
+        X[:, 1:] = X[0, 1:]
+        _require_finite(surrogate.fit(X, y)(space.sample(50, np.random.default_rng(9))), 50)
 
     def test_the_same_row_with_different_values(self, space: SearchSpace, surrogate: Surrogate) -> None:
         X, y = _smooth(space, 10)
@@ -262,6 +270,14 @@ class SurrogateContract(_OnSmallSpace):
         np.random.seed(5)  # noqa: NPY002 - what else a process draws is not the surrogate's business
         surrogate.fit(X[::-1], -y[::-1])
         assert (surrogate.fit(X, y)(rows) == first).all()
+
+    def test_a_prediction_belongs_to_its_row_alone(self, space: SearchSpace, surrogate: Surrogate) -> None:
+        X, y = _smooth(space, 40)
+        function = surrogate.fit(X, y)
+        rows = space.sample(10, np.random.default_rng(9))
+        together = function(rows)
+        alone = [function(rows[i : i + 1])[0] for i in range(len(rows))]
+        assert alone == pytest.approx(list(together), rel=1e-6, abs=1e-6 * np.ptp(y))
 
     def test_a_fitted_function_stays_as_it_is(self, space: SearchSpace, surrogate: Surrogate) -> None:
         X, y = _smooth(space, 40)
@@ -326,6 +342,51 @@ class OptimizerContract(_OnSmallSpace):
         problem = SmallProblem(space)
         archive = problem.measured(space.sample(1, np.random.default_rng(0)))
         _require_rows(space, _propose(optimizer, problem, archive, 4), 4)
+
+
+class BaselineContract(_OnSmallSpace):
+    """Needs the fixture `baseline`, made for `space`."""
+
+    @pytest.mark.parametrize("n_objectives", [2, 3])
+    def test_it_asks_until_its_budget_is_spent(self, space: SearchSpace, baseline: Baseline, n_objectives: int) -> None:
+        assert len(_spend(space, baseline, 60, n_objectives)) == 60, "it ended by itself"
+
+    def test_the_seed_alone_decides(self, space: SearchSpace, baseline: Baseline) -> None:
+        with _nothing_global_changes():
+            first = _spend(space, baseline, 40)
+        np.random.seed(5)  # noqa: NPY002 - what else a process draws is not the baseline's business
+        assert _spend(space, baseline, 40) == first, "it kept something, or drew from elsewhere"
+        assert _spend(space, baseline, 40, seed=1) != first
+
+    @pytest.mark.parametrize("every", [1, 4])
+    def test_failed_measurements_do_not_stop_it(self, space: SearchSpace, baseline: Baseline, every: int) -> None:
+        assert len(_spend(space, baseline, 40, failing=every)) == 40, "it ended by itself"
+
+
+def _spend(
+    space: SearchSpace, baseline: Baseline, n: int, n_objectives: int = 2, seed: int = 0, failing: int = 0
+) -> list[Architecture]:
+    """What a baseline measures with a budget of `n`, in its order; each `failing`th measurement fails."""
+    problem = SmallProblem(space)
+    F = dict[Architecture, list[float]]()
+
+    def evaluate(X: Encodings) -> Objectives:
+        _require_rows(space, X, len(X))
+        return np.array([row(a) for a in as_architectures(space.canonicalize(X))]).reshape(len(X), n_objectives)
+
+    def row(architecture: Architecture) -> list[float]:
+        if architecture not in F:
+            if len(F) >= n:
+                raise Spent
+            values = [*problem.F(np.array([architecture]))[0].tolist(), float(sum(architecture) % 3)][:n_objectives]
+            fails = failing and len(F) % failing == 0
+            F[architecture] = [np.nan] * n_objectives if fails else values
+        return F[architecture]
+
+    names = (*problem.names, "third")[:n_objectives]
+    with suppress(Spent):
+        baseline.search(evaluate, names, n, seed)
+    return list(F)
 
 
 def _require_rows(space: SearchSpace, X: Encodings, n: int) -> None:

@@ -75,5 +75,7 @@ class Linas:
 def _fitted(codes: Values, y: Values) -> Callable[[Values], Values]:
     """A support vector regression with an RBF kernel as scikit-learn sets it up, on the standardised objective."""
     mean, scale = float(y.mean()), float(y.std()) or 1.0
-    model = SVR(kernel="rbf").fit(codes, (y - mean) / scale)
+    model = SVR(kernel="rbf")
+    model.random_state = 0  # unused here; without it, fit() draws a seed from the global generator
+    model.fit(codes, (y - mean) / scale)
     return lambda rows: np.asarray(model.predict(rows) * scale + mean, dtype=np.float64)

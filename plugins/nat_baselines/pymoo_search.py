@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -72,16 +73,17 @@ def nsga3(n_objectives: int, population: int, common: dict[str, Any]) -> Any:
     random selection is the same, and can be repeated.
     """
     directions = get_reference_directions(
-        "energy" if n_objectives > 2 else "das-dennis", n_objectives, **_how_many(n_objectives, population)
+        "das-dennis", n_objectives, n_partitions=_partitions(n_objectives, population)
     )
     return NSGA3(directions, pop_size=max(population, len(directions)), selection=RandomSelection(), **common)
 
 
-def _how_many(n_objectives: int, population: int) -> dict[str, int]:
-    """As many directions as rows in a generation."""
-    if n_objectives <= 2:
-        return {"n_partitions": max(population - 1, 1)}
-    return {"n_points": max(population, n_objectives), "seed": 1}
+def _partitions(n_objectives: int, at_most: int) -> int:
+    """The most partitions of the axes that make no more than `at_most` directions; one at least."""
+    partitions = 1
+    while math.comb(partitions + n_objectives, n_objectives - 1) <= at_most:
+        partitions += 1
+    return partitions
 
 
 def evolve(
