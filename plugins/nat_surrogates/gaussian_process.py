@@ -18,7 +18,8 @@ from sklearn.gaussian_process.kernels import Matern, WhiteKernel
 from nat_core.contracts import Function, SearchSpace
 from nat_core.encoding import Encodings, Values
 from nat_core.errors import ConfigError
-from nat_surrogates.learning import Points, Regressor, learn
+from nat_surrogates.learning import learn
+from nat_surrogates.points import Points, Regressor
 
 
 @dataclass(frozen=True)

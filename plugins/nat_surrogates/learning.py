@@ -1,10 +1,16 @@
-"""What every surrogate needs around its own mathematics: clean training data in, finite predictions out."""
+"""What every surrogate needs around its own mathematics: clean, scaled training data in, finite predictions out.
+
+What cannot be fitted, or predicts what is not finite, is replaced along one chain: the surrogate that was asked for,
+then a ridge regression, then the mean. It says so in a warning, and depends on nothing but the data.
+"""
 
 from __future__ import annotations
 
+import itertools
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +21,36 @@ from threadpoolctl import threadpool_limits
 
 from nat_core.contracts import FeatureSpace, Function, SearchSpace
 from nat_core.encoding import Encodings, Values, sizes
+from nat_surrogates.linear_model import Ridge
+from nat_surrogates.points import Fit, Matrix, Points, Regressor
+
+__all__ = ["Fitted", "Inputs", "Learner", "Matrix", "Points", "Regressor", "averaged", "features", "learn", "varying"]
 
 LOG = logging.getLogger("nat_core")
 
-Matrix = NDArray[np.float64]
-Points = NDArray[np.float64]  # Z  (n, n_inputs)  features of rows, of about unit range, centred on the training data
-Regressor = Callable[[Points], Values]
+FAILURES = (ArithmeticError, ValueError)  # FloatingPointError is one of the first, LinAlgError one of the second
+
+
+def mean(_Z: Points, y: Values) -> Regressor:
+    """The `Fit` that no data can break."""
+    value = float(y.mean())
+    return lambda Z: np.full(len(Z), value)
+
+
+STAND_INS: tuple[tuple[str, Fit], ...] = (("a ridge regression", Ridge()), ("the mean", mean))
+MEAN: tuple[str, Regressor] = ("the mean", lambda Z: np.zeros(len(Z)))  # of scaled y
+
+
+@dataclass(frozen=True)
+class Learner:
+    """A `Surrogate` of a space, made of a way to fit points."""
+
+    space: SearchSpace
+    fit_points: Fit
+
+    def fit(self, X: Encodings, y: Values) -> Function:
+        """A function of an objective's own type. The same rows in any order give the same function."""
+        return learn(self.fit_points, self.space, X, y)
 
 
 @dataclass(frozen=True)
@@ -37,50 +67,122 @@ class Inputs:
 
 
 @dataclass(frozen=True)
+class Unit:
+    """The scale that regressors learn on: mean 0 and deviation 1, wherever in the range of floats y lies."""
+
+    exponent: int  # y is divided by this power of two first, which rounds nothing
+    mean: float  # of what is left, at most 1 in size
+    deviation: float  # 0 where y is constant
+
+    @classmethod
+    def of(cls, y: Values) -> Unit:
+        """The scale of finite y, (n,) with n ≥ 1."""
+        exponent = exponent_of(y)
+        small = np.ldexp(y, -exponent)
+        if np.ptp(small) == 0:
+            return cls(exponent, float(small[0]), 0.0)
+        return cls(exponent, float(small.mean()), float(small.std()))
+
+    def scaled(self, y: Values) -> Values:
+        """What regressors learn, for y in its own unit."""
+        return (np.ldexp(y, -self.exponent) - self.mean) / self.deviation
+
+    def measured(self, predicted: Values) -> Values:
+        """The inverse of `scaled`; infinite where no float is as large."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            return np.ldexp(predicted * self.deviation + self.mean, self.exponent)
+
+
+@dataclass(frozen=True)
 class Fitted:
-    """A fitted surrogate as a function of X. Predicts `otherwise` where the regressor gives no finite number."""
+    """A fitted surrogate as a function of X. Where a link of its chain has no finite number to give, the next does."""
 
     inputs: Inputs
-    regressor: Regressor
-    otherwise: float
+    unit: Unit
+    chain: tuple[tuple[str, Regressor], ...]  # with names for a person; the last one is the mean
+    faults: Iterator[int] = field(default_factory=itertools.count, compare=False, repr=False)
 
     def __call__(self, X: Encodings) -> Values:
         """The predictions for rows X, (n,), finite."""
+        y = np.full(len(X), np.nan)
         if not len(X):
-            return np.empty(0)
-        with threadpool_limits(1, "blas"):
-            y = self.regressor(self.inputs(X))
-        finite = np.isfinite(y)
-        if not finite.all():
-            LOG.warning("surrogate: %d of %d predictions are not finite; predicting the mean", (~finite).sum(), len(y))
-        return np.where(finite, y, self.otherwise)
+            return y
+        Z = self.inputs(X)
+        for i, (_, regressor) in enumerate(self.chain):
+            left = ~np.isfinite(y)
+            y[left], reason = self._predicted(regressor, Z[left])
+            bad = len(y) - int(np.isfinite(y).sum())
+            if not bad:
+                break
+            if not next(self.faults):  # an optimizer asks hundreds of times
+                stands_in = self.chain[i + 1][0]
+                LOG.warning("surrogate: %d of %d predictions %s; %s stands in", bad, len(y), reason, stands_in)
+        return y
+
+    def _predicted(self, regressor: Regressor, Z: Points) -> tuple[Values, str]:
+        """What a link predicts, in the unit of y, and what is wrong where that is not finite."""
+        try:
+            with threadpool_limits(1, "blas"):
+                return self.unit.measured(regressor(Z)), "are not finite"
+        except FAILURES as error:
+            return np.full(len(Z), np.nan), f"failed ({error})"
 
 
-def learn(fit: Callable[[Points, Values], Regressor], space: SearchSpace, X: Encodings, y: Values) -> Function:
-    """Fit on distinct, scaled rows. Data that `fit` cannot handle are predicted by their mean, with a warning.
+def learn(fit: Fit, space: SearchSpace, X: Encodings, y: Values) -> Function:
+    """Fit on distinct, scaled points; where that cannot be done, a ridge regression, then the mean, with a warning.
 
-    `fit` is called only with n ≥ 2 distinct rows, every column varying, and y that varies.
+    `fit` is called only with n ≥ 2 distinct points, every column varying, and y of mean 0 and deviation 1.
     """
     X, y = averaged(X, y)
-    inputs, mean = varying(space, X), float(y.mean())
-    if np.ptp(y) == 0:
-        return Fitted(inputs, constant(float(y[0])), mean)
-    try:
-        with threadpool_limits(1, "blas"):
-            regressor = fit(inputs(X), y)
-    except np.linalg.LinAlgError as error:
-        LOG.warning("surrogate: cannot be fitted to these %d points (%s); predicting their mean", len(y), error)
-        regressor = constant(mean)
-    return Fitted(inputs, regressor, mean)
+    inputs = varying(space, X)
+    if not len(inputs.columns):
+        return Fitted(inputs, Unit.of(y), (MEAN,))
+    Z, y = averaged(inputs(X), y)  # two networks may have the same features
+    unit = Unit.of(y)
+    if unit.deviation == 0:
+        return Fitted(inputs, unit, (MEAN,))
+    return Fitted(inputs, unit, chain((("the surrogate", fit), *STAND_INS), Z, unit.scaled(y)))
 
 
-def averaged(X: Encodings, y: Values) -> tuple[Encodings, Values]:
+def chain(links: tuple[tuple[str, Fit], ...], Z: Points, y: Values) -> tuple[tuple[str, Regressor], ...]:
+    """The links from the first that can be fitted on. Those behind it are fitted when they are needed."""
+    for i, (name, fit) in enumerate(links):
+        try:
+            with threadpool_limits(1, "blas"):
+                regressor = fit(Z, y)
+        except FAILURES as error:
+            next_name = links[i + 1][0]
+            LOG.warning(
+                "surrogate: %s cannot be fitted to %d points (%s); %s stands in", name, len(y), error, next_name
+            )
+        else:
+            return ((name, regressor), *((n, postponed(f, Z, y)) for n, f in links[i + 1 :]))
+    return ()  # not reached: the mean can be fitted to anything
+
+
+def postponed(fit: Fit, Z: Points, y: Values) -> Regressor:
+    """The regressor that is fitted anew whenever it is asked: it seldom is."""
+
+    def predict(asked: Points) -> Values:
+        return fit(Z, y)(asked)
+
+    return predict
+
+
+def averaged(X: NDArray[Any], y: Values) -> tuple[NDArray[Any], Values]:
     """The distinct rows of X in lexical order, and the mean of y over each one's duplicates."""
     if not len(X) or not np.isfinite(y).all():
         raise ValueError(f"a surrogate needs at least one row and finite y; got {len(X)} rows, y = {y}")
     distinct, which = np.unique(X, axis=0, return_inverse=True)
     which = which.reshape(-1)  # NumPy 2.0 gives it a second axis
-    return distinct, np.bincount(which, weights=y) / np.bincount(which)
+    exponent = exponent_of(y)  # a sum of large numbers may be too large
+    means = np.bincount(which, weights=np.ldexp(y, -exponent)) / np.bincount(which)
+    return distinct, np.ldexp(means, exponent)
+
+
+def exponent_of(y: Values) -> int:
+    """The power of two above all of y in size."""
+    return int(np.frexp(np.abs(y).max())[1])
 
 
 def features(space: SearchSpace, X: Encodings) -> Points:
@@ -95,8 +197,3 @@ def varying(space: SearchSpace, X: Encodings) -> Inputs:
     Z = features(space, X)
     columns = np.flatnonzero(np.ptp(Z, axis=0))
     return Inputs(space, columns, Z[:, columns].mean(axis=0))
-
-
-def constant(value: float) -> Regressor:
-    """The regressor that predicts one value everywhere."""
-    return lambda Z: np.full(len(Z), value)
