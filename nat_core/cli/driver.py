@@ -15,7 +15,9 @@ from nat_core.cli.saved import saved_config, saved_front
 from nat_core.cli.signals import Stopped
 from nat_core.config import RunConfig
 from nat_core.contracts import AdaptiveEstimator
+from nat_core.feasibility import preflight
 from nat_core.forecast import Forecast, forecast
+from nat_core.report.preflight import preflight_document, preflight_lines, preflight_table
 from nat_core.report.summary import Summary, document, summarise
 from nat_core.report.terminal import ROWS, Display, duration, front_table
 from nat_core.run import Parts, Run, build, find_parts, finish, is_run, iterate, new_folder, opened
@@ -42,12 +44,15 @@ def rehearse(config: RunConfig, *, as_json: bool) -> None:
             "config": config.model_dump(mode="json"),
             "plugins": parts.versions(),
             "seconds": round(expected.total, 1),
+            "preflight": preflight_document(preflight(run.problem)),
         }
         click.echo(json.dumps(facts))
         return
     click.echo(configs.dump(config, plugins=parts.versions()))
     click.echo(f"# {_what(run)}")
-    click.echo(f"# expected time: {duration(expected.total)}")
+    click.echo(f"# expected time: {duration(expected.total)}\n#")
+    for line in preflight_lines(preflight(run.problem)):
+        click.echo(f"# {line}".rstrip())
 
 
 def show_front(folder: Path, *, whole: bool, as_json: bool) -> None:
@@ -89,6 +94,8 @@ def _search(run: Run, accept: frozenset[str]) -> tuple[Summary, dict[tuple[int, 
         expected = _expected(run) if ledger.journal.first("finished") is None else Forecast((), ())
         takes = f"; about {duration(expected.total)}" if expected.total else ""
         console.print(f"{_what(run)}{takes}\n{run.folder}", highlight=False, soft_wrap=True)
+        if run.problem.constraints and ledger.journal.first("proposed") is None:
+            console.print(preflight_table(preflight(run.problem)), highlight=False)
         with Display(console, run.space, expected, run.plan.iterations) as display:
             shown.append(display)
             seen = list[Archive]()

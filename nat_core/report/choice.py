@@ -110,7 +110,7 @@ def _dear(choice: Choice, pick: Pick, place: int, space: SearchSpace) -> str:
     rank = f"the highest trade-off of the {choice.within}" if not place else f"trade-off number {place + 1}"
     return (
         f"Moving on from here costs at least {pick.score:.3g} % of a range for each 1 % gained, {rank}: "
-        f"the cheapest step, to {_name(space, towards.architecture)}, gains {better} and gives up {worse}."
+        f"the cheapest step, to {_name(space, towards.architecture)}, gains {better}; it gives up {worse}."
     )
 
 
@@ -128,8 +128,9 @@ def _shares(steps: Iterable[tuple[str, float]]) -> str:
     """`2 % of the range in macs and 1 % in params`, the largest first."""
     ordered = sorted(steps, key=lambda item: -item[1])
     said = [f"{100 * step:.3g} % {'of the range ' if not i else ''}in {n}" for i, (n, step) in enumerate(ordered)]
-    more = len(said) - _NAMES
-    return " and ".join([", ".join(said[:_NAMES]), f"less in {more} more"]) if more > 0 else " and ".join(said)
+    if len(said) > _NAMES + 1:
+        said = [*said[:_NAMES], f"less in {len(said) - _NAMES} more"]
+    return " and ".join(filter(None, (", ".join(said[:-1]), said[-1])))
 
 
 def _bound(bound: Constraint) -> str:

@@ -6,6 +6,7 @@ import itertools
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Self
 
@@ -50,12 +51,11 @@ class FrontTable:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table, and a line about what it leaves out."""
-        rows, shown = ordered(self.summary.front), self._shown()
-        columns = self._columns(shown)
+        columns, n = self._columns, len(self.summary.front)
         fitting = _fitting(columns, options.max_width)
         table = Table(
             box=None,
-            title=f"Pareto front: {len(rows)} architecture{'s' * (len(rows) != 1)}",
+            title=f"Pareto front: {n} architecture{'s' * (n != 1)}",
             title_justify="left",
             title_style="bold",
             padding=_PADDING,
@@ -66,13 +66,14 @@ class FrontTable:
             table.add_row(*cells)
         yield table
         command = "" if self.folder is None else f"nat front {self.folder}"
-        if len(shown) < len(rows):
-            yield Text(f"… and {len(rows) - len(shown)} more{command and f': {command} --all / --json'}", style="dim")
+        if left := n - len(self._rows):
+            yield Text(f"… and {left} more{command and f': {command} --all / --json'}", style="dim")
         if hidden := ", ".join(heading for heading, _ in columns[fitting:]):
             wider = command and f" (a wider terminal, or {command} --json)"
             yield Text(f"no room for: {hidden}{wider}", style="dim")
 
-    def _shown(self) -> list[Evaluation]:
+    @cached_property
+    def _rows(self) -> list[Evaluation]:
         """As many as the limit says: the best in the first objective, and what is far from each other."""
         rows = ordered(self.summary.front)
         if self.limit is None or len(rows) <= self.limit:
@@ -80,9 +81,10 @@ class FrontTable:
         F = np.array([e.objectives for e in rows], dtype=np.float64)
         return [rows[i] for i in np.sort(spread(F, self.limit))]
 
-    def _columns(self, rows: list[Evaluation]) -> list[tuple[str, list[str]]]:
+    @cached_property
+    def _columns(self) -> list[tuple[str, list[str]]]:
         """Headings and cells: architectures, objectives, tests."""
-        names = self.summary.front.names
+        rows, names = self._rows, self.summary.front.names
         tests = [self.tested.get(e.architecture, {}) for e in rows]
         columns = [("architecture", [str(self.space.describe(e.architecture)["architecture"]) for e in rows])]
         for i, name in enumerate(names):
@@ -133,7 +135,7 @@ def duration(seconds: float) -> str:
 def facts(summary: Summary) -> str:
     """One iteration in a line."""
     taus = ", ".join(f"{n} {'–' if t is None else f'{t:.2f}'}" for n, t in summary.rank_correlation.items())
-    ranked = f" · rank correlation {taus}" if summary.iteration else ""
+    ranked = f" · rank correlation {taus}" if summary.iteration and taus else ""
     return (
         f"iteration {summary.iteration} · {summary.architectures} architectures · front {len(summary.front)}"
         f" · hypervolume {_about(summary)}{ranked}"
@@ -154,6 +156,7 @@ class Display:
         self._start, self._skipped = time.monotonic(), 0.0
         self._iteration = 0
         self._summary: Summary | None = None
+        self._front: FrontTable | None = None
         self._bars = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -197,6 +200,7 @@ class Display:
     def show(self, summary: Summary) -> None:
         """Take an iteration's result."""
         self._summary, self._iteration = summary, summary.iteration + 1
+        self._front = FrontTable(summary, self._space, {}, _LIVE_ROWS)
         expected = self._expected.done(self._iteration, "search", 0.0)
         if time.monotonic() - self._start < 0.02 * expected:
             self._skipped, self._start = (
@@ -212,10 +216,6 @@ class Display:
             self._console.print(facts(summary) + left, highlight=False, soft_wrap=True)
 
     def _render(self) -> Group:
-        if self._summary is None:
+        if self._summary is None or self._front is None:
             return Group(self._bars)
-        return Group(
-            FrontTable(self._summary, self._space, {}, _LIVE_ROWS),
-            Text(facts(self._summary), style="cyan"),
-            self._bars,
-        )
+        return Group(self._front, Text(facts(self._summary), style="cyan"), self._bars)
