@@ -54,8 +54,6 @@ def contest(wanted: Sequence[Cell], file: BenchFile, workers: int) -> Iterator[t
             missing.append(cell)
         else:
             yield cell, known
-    if len(wanted) > len(missing):
-        log.info("%d of %d searches are known already", len(wanted) - len(missing), len(wanted))
     for cell, outcome in _played(missing, workers):
         if isinstance(outcome, Trace):
             file.add(cell, outcome)

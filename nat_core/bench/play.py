@@ -44,11 +44,6 @@ class Trace:
     def __len__(self) -> int:
         return len(self.objectives)
 
-    @property
-    def good(self) -> int:
-        """How many measurements succeeded."""
-        return sum(row is not None for row in self.objectives)
-
 
 def play(cell: Cell) -> Trace:
     """Run the search of a cell until it has its evaluations; where some must fail, those that succeed count."""

@@ -29,6 +29,7 @@ import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -116,12 +117,12 @@ class Cell:
     evaluations: int
     fail: float = 0.0  # the share of architectures whose measurement is made to fail
 
-    @property
+    @cached_property
     def config(self) -> RunConfig:
         """The run that it makes."""
         return self.task.config(self.contestant, self.seed)
 
-    @property
+    @cached_property
     def key(self) -> str:
         """What the same cell of a later bench is recognised by."""
         parts = find_parts(self.config)
@@ -160,6 +161,17 @@ def load(file: Path, settings: Sequence[str], evaluations: Sequence[int] = (), p
     ordered = {"low": {n: bench.low[n] for n in objectives}, "high": {n: bench.high[n] for n in objectives}}
     bench = bench.model_copy(update=ordered | {"evaluations": tuple(sorted(set(bench.evaluations)))})
     return Task(bench.name or file.stem, values, given, words, bench, objectives)
+
+
+def load_all(
+    files: Sequence[Path], settings: Sequence[str], evaluations: Sequence[int] = (), preset: str | None = None
+) -> tuple[Task, ...]:
+    """Several problem files. Raises `ConfigError` for two problems of one name."""
+    tasks = tuple(load(file, settings, evaluations, preset) for file in files)
+    names = [task.name for task in tasks]
+    if doubled := [name for name in names if names.count(name) > 1]:
+        raise ConfigError(f"two problems are called {doubled[0]!r}: give one of them another name in its table [bench]")
+    return tasks
 
 
 def contestants(

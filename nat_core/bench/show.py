@@ -17,32 +17,21 @@ from nat_core.errors import ConfigError
 FORMATS = (".svg", ".png", ".pdf")
 
 
-def tables(table: Table) -> Iterator[Shown]:
-    """The standings of a problem; and, where measurements were made to fail, what was kept."""
-    bench = table.task.bench
-    title = (
-        f"{table.task.name}: share of the best known hypervolume, {table.best.hypervolume:.6g} ({table.best.source})"
-    )
-    shown = _empty(title)
-    for n in bench.evaluations:
-        shown.add_column(f"after {n:,}", justify="right", no_wrap=True)
-    for target in TARGETS:
-        shown.add_column(f"{target:.0%} at", justify="right", no_wrap=True)
-    shown.add_column("seconds", justify="right", no_wrap=True)
-    shown.add_column("seeds", justify="right", no_wrap=True)
+def tables(table: Table) -> Iterator[tuple[str, Shown]]:
+    """The standings of a problem under their title; and, where measurements were made to fail, what was kept."""
+    bench, best = table.task.bench, table.best
+    shown = _empty(*(f"after {n:,}" for n in bench.evaluations), *(f"{t:.0%} at" for t in TARGETS), "seconds", "seeds")
     for s in table.standings:
-        reached = (_count(np.median(s.reached(target))) for target in TARGETS)
         shares = (_spread(s.share(n)) for n in bench.evaluations)
+        reached = (_count(np.median(s.reached(target))) for target in TARGETS)
         shown.add_row(s.name, *shares, *reached, f"{np.median(s.seconds):.3g}", str(len(s.seeds)))
-    yield shown
+    yield f"{table.task.name}: share of the best known hypervolume, {best.hypervolume:.6g} ({best.source})", shown
     failing = [(s, kept) for s in table.standings if s.fail and (kept := table.kept(s)) is not None]
     if failing:
-        shown = _empty(f"{table.task.name}: hypervolume as a share of the clean run's with as many good evaluations")
-        for n in bench.evaluations:
-            shown.add_column(f"after {n:,}", justify="right", no_wrap=True)
+        shown = _empty(*(f"after {n:,}" for n in bench.evaluations))
         for s, kept in failing:
             shown.add_row(s.name, *(_spread(kept[:, n - 1]) for n in bench.evaluations))
-        yield shown
+        yield f"{table.task.name}: kept of the clean search's hypervolume, after as many successful evaluations", shown
 
 
 def require_format(file: Path) -> None:
@@ -99,9 +88,11 @@ def _bottom(standings: Sequence[Standing]) -> float:
     return math.floor(20 * min(early)) / 20 if early else 0.0
 
 
-def _empty(title: str) -> Shown:
-    shown = Shown(box=None, title=title, title_justify="left", title_style="bold", padding=(0, 2, 0, 0))
+def _empty(*headings: str) -> Shown:
+    shown = Shown(box=None, padding=(0, 2, 0, 0))
     shown.add_column("", no_wrap=True)
+    for heading in headings:
+        shown.add_column(heading, justify="right", no_wrap=True)
     return shown
 
 

@@ -17,7 +17,7 @@ from nat_core import config as configs
 from nat_core.bench.contest import Outcome, cells, check, contest
 from nat_core.bench.file import BenchFile
 from nat_core.bench.play import Trace, complete
-from nat_core.bench.problems import Cell, contestants, load
+from nat_core.bench.problems import Cell, contestants, load_all
 from nat_core.bench.show import draw, require_format, tables
 from nat_core.bench.standings import Table, curve, document, tabulate
 from nat_core.cli.signals import Stopped
@@ -71,11 +71,13 @@ def command(
     """
     if plot is not None:
         require_format(plot)
-    tasks = [load(file, settings, evaluations, preset) for file in problems]
+    tasks = load_all(problems, settings, evaluations, preset)
     entrants = contestants(tasks[0], optimizers, surrogates, baselines)
     wanted = cells(tasks, entrants, seeds, fail)
     file = BenchFile(out)
     check(wanted)
+    if known := sum(file.find(cell) is not None for cell in wanted):
+        click.echo(f"{known} of {len(wanted)} searches are taken from {out}; to make them again, remove it.", err=True)
     traces, failures = _contest(wanted, file, workers, out)
     standings = _tables(wanted, traces)
     if plot is not None:
@@ -141,7 +143,8 @@ def _print(standings: Sequence[Table], failures: Sequence[tuple[Cell, str]], *, 
         click.echo(json.dumps(document(standings, failures), allow_nan=False))
         return
     console = Console()
-    for table in (table for standing in standings for table in tables(standing)):
+    for title, table in (shown for standing in standings for shown in tables(standing)):
         needed = Measurement.get(console, console.options.update(width=_WIDEST), table).maximum
         console.width = max(console.width, needed)  # a number that is cut off says nothing
+        console.print(title, style="bold", highlight=False, soft_wrap=True)
         console.print(table, "", crop=False, highlight=False)

@@ -135,7 +135,7 @@ class Careless:
         rng = np.random.default_rng(None if self.fault == "seed" else seed)
         if self.fault == "global":
             np.random.random()  # noqa: NPY002
-        for _ in range(30 if self.fault == "short" else 10_000):
+        for _ in range(n // 2 if self.fault == "short" else 100 * n):
             X = SmallSpace().sample(1, rng)
             F = evaluate(X + 9 if self.fault == "outside" else X)
             if self.fault == "failures" and np.isnan(F).any():
