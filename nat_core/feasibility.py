@@ -73,7 +73,10 @@ class Preflight:
 
 
 def preflight(problem: Problem, rows: int = _SAMPLE) -> Preflight:
-    """Look at every cost and at the constraints on costs, over a seeded sample. Deterministic; raises nothing."""
+    """Look at every cost and at the constraints on costs, over a seeded sample. Deterministic.
+
+    A cost model that fails is reported; a `NatError` of its own goes through.
+    """
     X, listed = problem.space.sample(rows, rng(0, "preflight")), everything(problem.space.variables)
     every = None if listed is None else problem.space.canonicalize(listed)
     asked = {name: _Asked(cost) for name, cost in problem.costs.items()}

@@ -11,16 +11,14 @@ from numpy.typing import NDArray
 from nat_core.encoding import Objectives, Values
 
 EXACT = 6  # objectives up to which the hypervolume is exact; the time grows with n^(objectives - 2)
+FEW = 20  # points of which it is exact for any number of objectives; the approximation is at its worst there
 APPROXIMATION = "Rphi-FWE+"  # moocore's name: polar coordinates over a deterministic low-discrepancy sequence
-_SAMPLES = 2**18  # directions: within 0.1 % of the exact value at 7 objectives, 2 % at 12, in a tenth of a second
-_FAR = 1e20  # twelve such factors still make a finite number
 NEAR = 0.125  # in normalised objectives: what counts as a neighbour
 AUGMENTATION = 1e-4  # weight of the sum in the achievement function
-
-
-def hypervolume_method(n_objectives: int) -> str:
-    """How `hypervolume` computes: `exact`, or the name of moocore's approximation for many objectives."""
-    return "exact" if n_objectives <= EXACT else APPROXIMATION
+# Directions. Measured: within 0.1 % of the exact value at 7 objectives; at 12, 5 % for two dozen points and 0.3 % from a
+# hundred on; in some tenths of a second.
+_SAMPLES = 2**18
+_FAR = 1e20  # twelve such factors still make a finite number
 
 
 def non_dominated(F: Objectives) -> NDArray[np.bool_]:
@@ -55,12 +53,12 @@ def reference_point(F: Objectives) -> Values:
 def hypervolume(F: Objectives, reference: Values) -> float:
     """The share of the box between the origin and `reference` that F dominates: 0 … 1 where all objectives are ≥ 0.
 
-    By moocore: exact up to `EXACT` objectives, and beyond by a deterministic approximation (`hypervolume_method` names
-    it). With an origin that is not the ideal point the number is still comparable between two fronts that share a
-    reference. Always finite: whatever lies further than 1e20 boxes below the origin counts as that far.
+    By moocore: exact up to `EXACT` objectives or `FEW` points, and beyond by a deterministic approximation;
+    `hypervolume_method` says which. With an origin that is not the ideal point the number is still comparable between
+    two fronts that share a reference. Always finite: what lies further than 1e20 boxes below the origin counts as that
+    far.
     """
-    _require_finite(F)
-    inside = F[(reference > F).all(axis=1)]
+    inside = _inside(F, reference)
     if not len(inside):
         return 0.0
     import moocore
@@ -68,9 +66,25 @@ def hypervolume(F: Objectives, reference: Values) -> float:
     scale = np.where(reference > 0, reference, 1.0)
     with np.errstate(over="ignore"):
         points, corner = np.clip(inside / scale, -_FAR, _FAR), np.clip(reference / scale, -_FAR, _FAR)
-    if hypervolume_method(F.shape[1]) == "exact":
+    if _is_exact(inside):
         return float(moocore.hypervolume(points, ref=corner))
     return _approximate(points, corner)
+
+
+def hypervolume_method(F: Objectives, reference: Values) -> str:
+    """How `hypervolume` computes: `exact`, or the name of moocore's approximation."""
+    return "exact" if _is_exact(_inside(F, reference)) else APPROXIMATION
+
+
+def _is_exact(inside: Objectives) -> bool:
+    return inside.shape[1] <= EXACT or len(inside) <= FEW
+
+
+def _inside(F: Objectives, reference: Values) -> Objectives:
+    """What counts for the hypervolume: the distinct non-dominated rows that are better than the reference point."""
+    _require_finite(F)
+    inside = F[(reference > F).all(axis=1)]
+    return np.unique(inside[non_dominated(inside)], axis=0)
 
 
 def _approximate(F: Objectives, reference: Values) -> float:

@@ -89,7 +89,9 @@ def _sentences(report: Preflight) -> list[str]:
         said.append(f"{_constraint(report.binding)} binds: it leaves out most.")
     if not report.satisfiable:
         said.append("No architecture was found that meets them all. The nearest:")
-        said += [f"  {near.name}: misses {' and '.join(near.misses)}" for near in report.nearest]
+        for near in report.nearest:
+            costs = ", ".join(f"{name} {number(name, value)}" for name, value in near.costs.items())
+            said.append(f"  {near.name} with {costs} misses {' and '.join(near.misses)}")
     return said
 
 

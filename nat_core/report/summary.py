@@ -33,7 +33,7 @@ class Summary:
     @property
     def hypervolume_method(self) -> str:
         """`exact`, or the name of the approximation that many objectives call for."""
-        return hypervolume_method(len(self.front.names))
+        return "exact" if self.reference is None else hypervolume_method(self.front.F, self.reference)
 
 
 def summarise(archives: Iterable[Archive], costly: Collection[str]) -> Iterable[Summary]:

@@ -4,19 +4,35 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nat_core.pareto import hypervolume, non_dominated, normalised, ranks, reference_point, spread
+from nat_core.pareto import (
+    APPROXIMATION,
+    AUGMENTATION,
+    EXACT,
+    FEW,
+    NEAR,
+    achievement,
+    hypervolume,
+    hypervolume_method,
+    non_dominated,
+    normalised,
+    ranks,
+    reference_point,
+    spread,
+    trade_offs,
+)
 
 
 def matrices(least=0, most=9, columns=(2, 5)):
     """Few distinct values, so that ties and duplicates abound; and some of any size."""
     few = st.integers(0, 4).map(float)
-    any_ = st.floats(-1e6, 1e6) | st.sampled_from([0.0, -0.0, 1e308, 5e-324])
+    any_ = st.floats(-1e6, 1e6) | st.sampled_from([0.0, -0.0, 1e308, -1e308, sys.float_info.max, 5e-324])
     return st.integers(*columns).flatmap(
         lambda m: st.one_of(
             st.lists(st.lists(values, min_size=m, max_size=m), min_size=least, max_size=most).map(
@@ -97,7 +113,7 @@ def test_hypervolume_of_nothing_and_of_what_lies_outside():
     assert hypervolume(np.zeros((1, 3)), np.full(3, 2.0)) == 1
 
 
-@given(matrices(least=1))
+@given(matrices(least=1) | matrices(least=1, columns=(7, 12)))
 def test_the_reference_point_is_worse_than_everything_and_finite(F):
     reference = reference_point(F)
     assert np.isfinite(reference).all()
@@ -108,6 +124,133 @@ def test_the_reference_point_is_worse_than_everything_and_finite(F):
 
 def test_the_reference_point_has_a_margin_of_one_percent():
     assert reference_point(np.array([[1.0, -5.0, 0.0], [2.0, -10.0, 0.0]])) == pytest.approx([2.02, -4.95, 1e-12])
+
+
+SHAPES = {
+    "linear": lambda Z: Z / Z.sum(axis=1, keepdims=True),
+    "convex": lambda Z: 1 - 0.999 * Z / np.linalg.norm(Z, axis=1, keepdims=True),
+    "concave": lambda Z: Z / np.linalg.norm(Z, axis=1, keepdims=True),
+}
+
+
+def many_objectives(shape, n, m):
+    """A front of n points, on scales that differ by a million."""
+    rng = np.random.default_rng(m)
+    F = SHAPES[shape](np.abs(rng.normal(size=(n, m)))) * np.geomspace(1e-3, 1e3, m)
+    return F, reference_point(F)
+
+
+def exactly(F, reference):
+    import moocore
+
+    return moocore.hypervolume(F / reference, ref=np.ones(len(reference)))
+
+
+def test_the_hypervolume_says_how_it_is_computed():
+    def method(n, m):
+        return hypervolume_method(*many_objectives("concave", n, m))
+
+    assert [method(99, m) for m in (2, EXACT, EXACT + 1, 12)] == ["exact", "exact", *[APPROXIMATION] * 2]
+    assert [method(n, 12) for n in (1, FEW, FEW + 3)] == ["exact", "exact", APPROXIMATION]
+    F, reference = many_objectives("concave", FEW, 12)
+    doubled = np.vstack([F, F, F + 1e-3, 2 * reference[None]])
+    assert hypervolume_method(doubled, reference) == "exact"  # copies and what lies outside count for nothing
+    assert hypervolume(doubled, reference) == hypervolume(F, reference)
+
+
+@pytest.mark.parametrize("m", range(2, EXACT + 1))
+def test_up_to_six_objectives_the_hypervolume_is_exact(m):
+    F, reference = many_objectives("concave", 40, m)
+    assert hypervolume(F, reference) == pytest.approx(exactly(F, reference), rel=1e-9)
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize(("m", "n", "error"), [(7, 60, 0.005), (8, 50, 0.01), (12, 24, 0.1)])
+def test_beyond_six_objectives_the_hypervolume_is_close(shape, m, n, error):
+    F, reference = many_objectives(shape, n, m)
+    found = hypervolume(F, reference)
+    assert found / exactly(F, reference) == pytest.approx(1, abs=error)
+    assert hypervolume(F, reference) == found
+    assert hypervolume(np.vstack([F, F[::-1]]), reference) == pytest.approx(found, rel=1e-9)
+
+
+@pytest.mark.parametrize("m", [7, 12])
+def test_the_approximation_stays_where_the_truth_must_be(m):
+    F = np.random.default_rng(m).random((60, m))
+    reference = np.full(m, 1.01)
+    assert hypervolume_method(F, reference) == APPROXIMATION
+    boxes = ((reference - F) / reference).prod(axis=1)
+    assert boxes.max() <= hypervolume(F, reference) <= ((reference - F.min(axis=0)) / reference).prod() * (1 + 1e-12)
+    almost_one = F[[0] * 60] * (1 + 1e-7 * F)  # sixty boxes that are nearly the same
+    assert hypervolume(almost_one, reference) == pytest.approx(boxes[0], rel=1e-4)
+
+
+def trade_offs_twin(F):
+    """As it is described, point by point."""
+    m, points = F.shape[1], {tuple(row) for row in F.tolist()}
+    found = []
+    for row in F.tolist():
+        others = sorted((math.dist(row, other), other) for other in points - {tuple(row)})
+        if not others:
+            found.append(math.inf)
+            continue
+        reach = max(NEAR, others[min(2 * m, len(others)) - 1][0])
+        prices = []
+        for distance, other in others:
+            sacrifice = sum(max(0, b - a) for a, b in zip(row, other, strict=True))
+            gain = sum(max(0, a - b) for a, b in zip(row, other, strict=True))
+            if distance <= reach:
+                prices.append(sacrifice / gain if gain else math.inf)
+        found.append(min(prices))
+    return found
+
+
+grids = st.integers(2, 12).flatmap(
+    lambda m: st.lists(st.lists(st.integers(0, 16), min_size=m, max_size=m), min_size=1, max_size=40).map(
+        lambda rows: np.array(rows) / 16  # sums and distances of these are exact enough to be compared
+    )
+)
+
+
+@given(grids, st.randoms())
+def test_trade_offs_are_what_they_say(F, random):
+    mu, towards = trade_offs(F)
+    assert mu == pytest.approx(trade_offs_twin(F), rel=1e-9)
+    for i, j in enumerate(towards):
+        step = F[j] - F[i]
+        if np.isfinite(mu[i]):
+            assert mu[i] == pytest.approx(np.maximum(step, 0).sum() / np.maximum(-step, 0).sum(), rel=1e-9)
+    order = random.sample(range(len(F)), len(F))
+    assert trade_offs(F[order])[0] == pytest.approx(mu[order], rel=1e-9)
+    assert trade_offs(np.vstack([F, F]))[0][: len(F)] == pytest.approx(mu, rel=1e-9)
+
+
+def test_the_knee_of_a_bent_front():
+    F = np.array([(0, 1), (0.05, 0.6), (0.1, 0.1), (0.5, 0.06), (1, 0)])
+    mu, towards = trade_offs(F)
+    assert mu.argmax() == 2
+    assert towards[2] == 0
+    assert mu[2] == pytest.approx(0.9 / 0.1)
+
+
+def test_rows_without_another_have_no_trade_off():
+    assert trade_offs(np.zeros((1, 3)))[0].tolist() == [math.inf]
+    mu, towards = trade_offs(np.array([[0.5, 0.0], [0.5, -0.0]]))
+    assert mu.tolist() == [math.inf] * 2
+    assert len(towards) == 2
+
+
+@given(grids, st.data())
+def test_the_achievement_is_what_it_says(F, data):
+    m = F.shape[1]
+    aspiration = np.array(data.draw(st.lists(st.floats(-2, 2), min_size=m, max_size=m)))
+    weights = np.array(data.draw(st.lists(st.floats(0.01, 1), min_size=m, max_size=m)))
+    found = achievement(F, aspiration, weights)
+    for score, row in zip(found, F, strict=True):
+        above = [w * (f - a) for w, f, a in zip(weights, row, aspiration, strict=True)]
+        assert score == pytest.approx(max(above) + AUGMENTATION * sum(above), abs=1e-12)
+    best = F[found <= found.min()]
+    assert any(not any(dominates(other, row) for other in F) for row in best)
 
 
 def spread_twin(F, n, among):
@@ -147,7 +290,7 @@ def test_spread_is_what_it_says(matrices_, n):
 def test_normalised_numbers_are_finite(F, like):
     like = like[:, :2]
     F = np.vstack([F[:, :2], like])
-    if np.abs(F - like[0]).max() < 1e300:
+    if np.abs(F).max() < 1e300:
         within = normalised(like, like)
         assert ((within >= 0) & (within <= 1)).all()
     assert np.isfinite(normalised(like, like)).all()
@@ -170,6 +313,8 @@ def test_what_is_not_finite_is_refused(bad):
         reference_point,
         lambda F: spread(F, 1),
         lambda F: hypervolume(F, np.ones(2)),
+        trade_offs,
+        lambda F: achievement(F, np.zeros(2), np.ones(2)),
     ):
         with pytest.raises(ValueError, match="objectives must be finite; 1 rows are not"):
             function(F)
