@@ -54,8 +54,10 @@ def gp(
 
 def rbf_single(
     space: SearchSpace,
-    kernel: Annotated[Literal["cubic", "linear", "thin-plate"], "the radial function"] = "cubic",
-    smoothing: Annotated[float, "how far it may miss the measurements; 0 goes through them"] = 0.03,
+    kernel: Annotated[
+        Literal["cubic", "linear", "thin-plate"], "the radial function; linear has a constant tail"
+    ] = "cubic",
+    smoothing: Annotated[float, "how far it may miss the measurements; 0 goes through them"] = 0.1,
 ) -> Surrogate:
     """One radial-basis interpolant on all variables, by scipy; linear where the points do not determine its tail."""
     from nat_surrogates.learning import Learner
