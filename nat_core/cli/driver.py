@@ -50,7 +50,7 @@ def rehearse(config: RunConfig, *, as_json: bool) -> None:
         return
     click.echo(configs.dump(config, plugins=parts.versions()))
     click.echo(f"# {_what(run)}")
-    click.echo(f"# expected time: {duration(expected.total)}\n#")
+    click.echo(f"# expected time: {duration(expected.total)}\n#" if expected.total else "# nothing is trained\n#")
     for line in preflight_lines(preflight(run.problem)):
         click.echo(f"# {line}".rstrip())
 

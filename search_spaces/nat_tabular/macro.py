@@ -1,8 +1,9 @@
 """NAS-Bench-Macro (Su et al., CVPR 2021) as a search space, and its errors as an estimator.
 
-Each of the 6,561 codes is a variable for each of eight layers, and stays as it is in the table. Two pairs of layers,
-the fourth with the fifth and the seventh with the eighth, are of equal shape: there `01` and `10` are one network, but
-the table trained both and has a row for each. To merge them would hide rows of the published front.
+A variable for each of eight layers; every code stays as it is in the table. The fourth and the fifth layer are of equal
+shape, and so are the seventh and the eighth: a block and an Identity there are one network in either order. The table
+has a row for both orders, with equal values, so that its 6,561 codes are 3,969 networks. Published results count codes,
+and so does this space; its features are equal for the two.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from nat_core.encoding import Architecture, Encodings, Variable, random_encoding
 from nat_core.errors import ConfigError
 from nat_tabular.table import CHOICES, LAYERS, Table, rows
 
-TWINS = ([3, 4], [6, 7])  # neighbours of equal shape, stride 1
+TWINS = ((3, 4), (6, 7))  # neighbours of equal shape
 VARIABLES = tuple(Variable(f"layer{i + 1}", CHOICES) for i in range(LAYERS))
 
 
@@ -69,15 +70,16 @@ class MacroSpace:
         )
 
     def features(self, X: Encodings) -> NDArray[np.float64]:
-        """The size of each layer and whether it is there, layers of equal shape in order of size; and both means.
+        """The size of each layer, whether it is there, and both means; the same for two codes of one network.
 
         (n, 18), all 0 … 1. From 100 random rows the surrogate `rbf` ranks the other 6,461 with a Kendall correlation
-        of 0.89 on these, and of 0.83 on the codes (median of five samples).
+        of 0.89 on these and of 0.83 on the codes, from 300 with 0.91 and 0.88 (medians of five samples).
         """
-        size = X / (len(CHOICES) - 1)
-        for twins in TWINS:
-            size[:, twins] = np.sort(size[:, twins], axis=1)
-        there = (size > 0).astype(np.float64)
+        moved = X.copy()
+        for first, second in TWINS:
+            away = X[:, first] == 0
+            moved[away, first], moved[away, second] = X[away, second], 0
+        size, there = moved / (len(CHOICES) - 1), (moved > 0).astype(np.float64)
         return np.column_stack([size, there, size.mean(axis=1), there.mean(axis=1)])
 
     @cached_property
