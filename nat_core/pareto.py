@@ -15,8 +15,8 @@ FEW = 20  # points of which it is exact for any number of objectives; the approx
 APPROXIMATION = "Rphi-FWE+"  # moocore's name: polar coordinates over a deterministic low-discrepancy sequence
 NEAR = 0.125  # in normalised objectives: what counts as a neighbour
 AUGMENTATION = 1e-4  # weight of the sum in the achievement function
-# Directions. Measured: within 0.1 % of the exact value at 7 objectives; at 12, 5 % for two dozen points and 0.3 % from a
-# hundred on; in some tenths of a second.
+# Directions. Measured: within 0.1 % of the exact value at 7 objectives; at 12, 5 % for two dozen points and 0.3 % from
+# a hundred on; in some tenths of a second.
 _SAMPLES = 2**18
 _FAR = 1e20  # twelve such factors still make a finite number
 
