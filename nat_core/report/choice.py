@@ -77,7 +77,7 @@ def choice_document(folder: str, front: Archive, choice: Choice, space: SearchSp
             {
                 "architecture": _name(space, pick.evaluation.architecture),
                 "objectives": dict(zip(front.names, map(plain, pick.evaluation.objectives or ()), strict=True)),
-                "costs": {name: plain(value) for name, value in pick.costs.items()},
+                "costs": {name: _finite(plain(value)) for name, value in pick.costs.items()},
                 "test": dict(tested.get(pick.evaluation.architecture, {})),
                 "trade_off" if choice.method == "knee" else "achievement": _finite(pick.score),
                 "reason": because(front, choice, place, space),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+import math
 from io import StringIO
 from typing import Any
 
@@ -52,7 +52,10 @@ def preflight_document(report: Preflight) -> dict[str, Any]:
         "together": report.together,
         "satisfiable": report.satisfiable,
         "binding": None if report.binding is None else str(report.binding),
-        "nearest": [asdict(near) for near in report.nearest],
+        "nearest": [
+            {"architecture": near.name, "costs": {n: _plain(y) for n, y in near.costs.items()}, "misses": near.misses}
+            for near in report.nearest
+        ],
         "unknown": [str(c) for c in report.unknown],
     }
 
@@ -100,4 +103,4 @@ def _constraint(constraint: Constraint) -> str:
 
 
 def _plain(value: float | None) -> float | int | None:
-    return None if value is None else plain(value)
+    return None if value is None or not math.isfinite(value) else plain(value)

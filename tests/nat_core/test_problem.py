@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
+import statistics
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,9 +13,11 @@ from hypothesis import strategies as st
 from toyrun import Space
 
 from nat_core.encoding import Variable, as_architectures, random_encodings, sizes
-from nat_core.errors import ConfigError
-from nat_core.feasibility import descend, require_feasible
+from nat_core.errors import ConfigError, PluginError
+from nat_core.feasibility import descend, preflight, require_feasible
 from nat_core.problem import Constraint, Problem
+from nat_core.report.preflight import preflight_document, preflight_lines
+from nat_core.seeding import rng
 
 
 @pytest.mark.parametrize(
@@ -200,3 +204,125 @@ def test_a_row_that_cannot_be_bettered_is_found_from_anywhere():
 def test_constraints_on_what_is_measured_are_not_asked_for():
     require_feasible(problem_with("error<=-1000"))
     require_feasible(problem_with())
+
+
+def strict(value):
+    return json.dumps(value, allow_nan=False)
+
+
+@given(
+    spaces, st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["<=", ">="]), st.integers(0, 100)), max_size=4)
+)
+def test_the_preflight_counts_and_lists(space, bounds):
+    """Against twins over the sample, and over the whole space."""
+    costs = {"a": space.cost(0), "b": space.cost(1)}
+    X = space.everything
+    constraints = [Constraint(n, r, float(np.percentile(costs[n](X), at, method="lower"))) for n, r, at in bounds]
+    problem = problem_with(*map(str, constraints), space=space, costs=costs)
+    report = preflight(problem, rows=300)
+    assert report == preflight(problem, rows=300)
+    assert (report.rows, report.listed) == (300, True)
+    sample = space.sample(300, rng(0, "preflight"))
+    for found, (name, cost) in zip(report.ranges, costs.items(), strict=True):
+        assert (found.name, found.smallest, found.largest) == (name, cost(X).min(), cost(X).max())
+        assert found.median == statistics.median(cost(sample).tolist())
+
+    def meets(row, constraint):
+        y = costs[constraint.name](row[None])[0]
+        return y <= constraint.bound if constraint.relation == "<=" else y >= constraint.bound
+
+    met = [[meets(row, c) for c in problem.constraints] for row in sample]
+    assert report.together == pytest.approx(sum(map(all, met)) / 300)
+    for i, share in enumerate(report.shares):
+        assert share.alone == pytest.approx(sum(row[i] for row in met) / 300)
+        assert share.without == pytest.approx(sum(all(row[:i] + row[i + 1 :]) for row in met) / 300)
+    anything = any(all(meets(row, c) for c in problem.constraints) for row in X)
+    assert report.satisfiable == anything == (not report.nearest)
+    tight = [s for s in report.shares if s.alone < 1]
+    assert (report.binding is None) == (not tight)
+    if tight:
+        chosen = next(s for s in report.shares if s.constraint == report.binding)
+        assert chosen.without == max(s.without for s in tight)
+    for near in report.nearest:
+        row = np.array(list(map(int, str(near.name).split("-"))))
+        assert near.costs == {c.name: costs[c.name](row[None])[0] for c in problem.constraints}
+        assert near.misses == tuple(str(c) for c in problem.constraints if not meets(row, c))
+        assert near.misses
+    if report.nearest:
+        least = min(problem.cost_violation(X))
+        first = np.array([list(map(int, str(report.nearest[0].name).split("-")))])
+        assert problem.cost_violation(first)[0] == pytest.approx(least)
+    assert json.loads(strict(preflight_document(report)))["satisfiable"] == anything
+    assert len(preflight_lines(report, 80)) >= 1 + len(costs)
+
+
+@given(spaces)
+def test_smallest_and_largest_of_a_space_too_large_to_be_listed(space):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("nat_core.encoding.ENUMERABLE", 0)
+        report = preflight(problem_with(space=space, costs={"a": space.cost(0)}), rows=20)
+    (found,) = report.ranges
+    assert not report.listed
+    y = space.cost(0)(space.everything)
+    assert (found.smallest, found.largest) == (y.min(), y.max())  # no more than two variables hang together here
+
+
+def test_what_stands_in_the_way_is_named():
+    """Ten architectures in a thousand meet one bound, most meet the other: the first one binds."""
+    space = Layers(tuple(Variable(f"v{i}", tuple(range(5))) for i in range(5)), ((3,),))
+    costs = {"a": space.cost(0), "b": space.cost(1)}
+    X = space.everything
+    tight, loose = np.percentile(costs["a"](X), 1), np.percentile(costs["b"](X), 90)
+    report = preflight(problem_with(f"a<={tight}", f"b<={loose}", space=space, costs=costs), rows=5000)
+    assert report.binding == report.shares[0].constraint
+    assert report.shares[0].alone < 0.05
+    assert report.shares[0].without > 0.8
+
+
+def test_each_way_out_is_among_the_nearest():
+    costs = {"size": lambda X: X.sum(axis=1).astype(float), "rest": lambda X: 12.0 - X.sum(axis=1)}
+    problem = problem_with("size<=4", "rest<=6", costs=costs)
+    report = preflight(problem)
+    assert not report.satisfiable
+    ways = {near.misses: near.costs for near in report.nearest}
+    assert ways == {("size<=4",): {"size": 6, "rest": 6}, ("rest<=6",): {"size": 4, "rest": 8}}
+    with pytest.raises(ConfigError) as caught:
+        require_feasible(problem)
+    said = str(caught.value)
+    assert "size=6, rest=6" in said
+    assert "size=4, rest=8" in said
+    assert "binds: without it" in said
+    assert "of 20,000 sampled" in said.lower()
+
+
+def test_what_is_measured_is_not_known_yet():
+    report = preflight(problem_with("error<=0.1", "size<=3"))
+    assert report.unknown == (Constraint("error", "<=", 0.1),)
+    assert [s.constraint.name for s in report.shares] == ["size"]
+    assert any("error<=0.1: known once it is measured" in line for line in preflight_lines(report))
+
+
+def test_a_cost_model_that_fails_is_reported():
+    def raising(_):
+        raise ValueError("no table")
+
+    costs = {
+        "broken": raising,
+        "half": lambda X: np.where(X[:, 0] > 1, np.nan, X[:, 0] + 1.0),
+        "endless": lambda X: np.full(len(X), np.inf),
+    }
+    report = preflight(problem_with("broken<=1", "half<=2", costs=costs))
+    broken, half, endless = report.ranges
+    assert (broken.smallest, broken.failure) == (None, "ValueError: no table")
+    assert (half.smallest, half.largest) == (1, 2)
+    assert endless.failure == "it gives no finite number"
+    assert report.shares[0].alone == 0
+    assert not report.satisfiable
+    assert "no table" in "\n".join(preflight_lines(report))
+    assert json.loads(strict(preflight_document(report)))["nearest"][0]["costs"]["broken"] is None
+
+    def refusing(_):
+        raise PluginError("the table has no 3x3")
+
+    with pytest.raises(PluginError, match="3x3"):
+        preflight(problem_with(costs={"size": refusing}))
