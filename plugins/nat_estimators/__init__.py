@@ -57,11 +57,9 @@ def ofa_predictor(
     weights: Annotated[str, "acc_predictor.pth of once-for-all (han-cai/files on the Hugging Face hub, folder ofa)"],
 ) -> OFAPredictor:
     """Top-1 error on ImageNet as once-for-all's published network predicts it, for mbv3 at width 1.2. Needs no data."""
-    from pathlib import Path
-
     from nat_estimators.ofa_predictor import OFAPredictor
 
-    return OFAPredictor(space, Path(weights).expanduser())
+    return OFAPredictor(space, weights)
 
 
 @hookimpl

@@ -45,10 +45,10 @@ Weights = Mapping[str, NDArray[np.float64]]
 class OFAPredictor:
     """Top-1 error on ImageNet, 0 … 1, as predicted. Measures no picture."""
 
-    def __init__(self, space: SearchSpace, file: Path) -> None:
+    def __init__(self, space: SearchSpace, weights: str) -> None:
         self.space = space
         self._columns = tuple(_columns(space))
-        self._weights, self.fingerprint = read(file)
+        self._weights, self.fingerprint = read(weights)
 
     def __call__(self, X: Encodings) -> list[Measurement]:
         """One minus the predicted accuracy."""
@@ -105,14 +105,14 @@ def _layer(i: int, code: int) -> tuple[int, int]:
     return 3 * i + kernel, 3 * LAYERS + 3 * i + expand
 
 
-def read(file: Path) -> tuple[Weights, str]:
+def read(name: str) -> tuple[Weights, str]:
     """The weights in a file, and its sha256. Raises `ConfigError` for anything but this network, and runs nothing."""
     try:
+        file = Path(name).expanduser()
         content = file.read_bytes()
-    except OSError as error:
-        raise ConfigError(f"cannot read ofa-predictor.weights={file}: {error.strerror}") from error
-    except ValueError as error:  # no name of a file
-        raise ConfigError(f"cannot read ofa-predictor.weights={str(file)!r}: {error}") from error
+    except (OSError, ValueError, RuntimeError) as error:  # also ~nobody, and what cannot be a name
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"cannot read ofa-predictor.weights={name!r}: {reason}") from error
     tensors = _tensors(file, content)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if shapes != SHAPES:

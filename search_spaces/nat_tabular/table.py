@@ -55,12 +55,13 @@ def rows(X: Encodings) -> NDArray[np.int64]:
 
 def load(name: str) -> Table:
     """Read the file. Raises `ConfigError` that names the place of a fault."""
-    file = Path(name).expanduser()
     try:
+        file = Path(name).expanduser()
         content = file.read_bytes()
+    except (OSError, ValueError, RuntimeError) as error:  # also ~nobody, and what cannot be a name
+        raise ConfigError(f"cannot read the table {name!r}: {getattr(error, 'strerror', None) or error}") from error
+    try:
         entries = json.loads(content, object_pairs_hook=_distinct, parse_constant=_refuse)
-    except OSError as error:
-        raise ConfigError(f"cannot read the table {file}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:  # no JSON, no UTF-8, NaN, a key twice, 1,000 brackets
         raise ConfigError(f"the table {file} is not JSON as expected: {error}") from error
     _require_complete(file, entries)
