@@ -72,14 +72,15 @@ def _ranges(report: Preflight) -> Table:
 
 
 def _shares(report: Preflight) -> Table:
+    several = len(report.shares) > 1
     table = Table(box=None, padding=(0, 2, 0, 0))
     table.add_column("constraint")
-    table.add_column("met by", justify="right")
-    table.add_column("all others met by", justify="right")
+    for heading in ("met by", *(["all others met by"] if several else [])):
+        table.add_column(heading, justify="right")
     for s in report.shares:
-        others = said_share(s.without, report.rows) if len(report.shares) > 1 else ""
-        table.add_row(_constraint(s.constraint), said_share(s.alone, report.rows), others)
-    if len(report.shares) > 1:
+        alone, without = (said_share(share, report.rows) for share in (s.alone, s.without))
+        table.add_row(_constraint(s.constraint), alone, *([without] if several else []))
+    if several:
         table.add_row("all together", said_share(report.together, report.rows))
     return table
 
