@@ -145,6 +145,7 @@ def adaptive(
         "surrogates to choose from, with their own defaults",
     ] = ("rbf", "gp", "boosting"),
     folds: Annotated[int, "of the cross-validation that compares them"] = 5,
+    max_points: Annotated[int, "measurements to compare on, drawn at random from more; the winner sees all"] = 300,
     seed: Annotated[int, "of the split into folds"] = 0,
 ) -> Surrogate:
     """MSuNAS's adaptive switching: the member with the best rank correlation in cross-validation."""
@@ -157,4 +158,4 @@ def adaptive(
         if name not in known:
             raise ConfigError(unknown("member", name, known))
     candidates = (Candidate(n, known[n](space), known[n](space, **trials.get(n, {}))) for n in members)
-    return Switching(tuple(candidates), folds, seed)
+    return Switching(tuple(candidates), folds, max_points, seed)

@@ -2,7 +2,7 @@
 
 Which surrogate ranks best depends on the objective and on how much of it is known. So each candidate is cross-validated
 on the measurements at hand, and the one with the greatest mean of Kendall's tau less its standard deviation over the
-folds is fitted to all of them.
+folds is fitted to all of them. With many measurements, a random part of them is enough to compare on.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Switching:
 
     candidates: tuple[Candidate, ...]
     folds: int
+    max_points: int
     seed: int
 
     def __post_init__(self) -> None:
@@ -62,6 +63,7 @@ class Switching:
         if not names or len(set(names)) < len(names):
             raise ConfigError(f"members must name at least one surrogate, and each once, not {', '.join(names) or '∅'}")
         at_least(2, folds=self.folds)
+        at_least(2 * FOLD, max_points=self.max_points)
         at_least(0, seed=self.seed)
 
     def fit(self, X: Encodings, y: Values) -> Chosen:
@@ -73,12 +75,13 @@ class Switching:
 
     def _compared(self, X: Encodings, y: Values) -> tuple[Candidate, str]:
         """The candidate with the best score, the first of equals, and a line about it."""
-        first, folds = self.candidates[0], min(self.folds, len(y) // FOLD)
+        drawn = rng(self.seed, "folds").permutation(len(y))[: self.max_points]
+        first, folds = self.candidates[0], min(self.folds, len(drawn) // FOLD)
         if len(self.candidates) == 1:
             return first, f"{first.name}, the only member"
         if folds < 2:
             return first, f"{first.name}, the first member: {len(y)} measurements are too few to compare"
-        tests = np.array_split(rng(self.seed, "folds").permutation(len(y)), folds)
+        X, y, tests = X[drawn], y[drawn], np.array_split(np.arange(len(drawn)), folds)
         scores = [score(list(taus(c.trial, X, y, tests))) for c in self.candidates]
         shown = ", ".join(f"{c.name} {s:.2f}" for c, s in zip(self.candidates, scores, strict=True))
         winner = self.candidates[int(np.argmax(scores))]

@@ -31,9 +31,9 @@ def measured(space):
     return X, X.sum(axis=1).astype(float)
 
 
-def switching(*signs, folds=5, seed=0):
+def switching(*signs, folds=5, max_points=300, seed=0):
     surrogates = [Exactly(sign) for sign in signs]
-    return Switching(tuple(Candidate(f"{s.sign:+}", s, s) for s in surrogates), folds, seed), surrogates
+    return Switching(tuple(Candidate(f"{s.sign:+}", s, s) for s in surrogates), folds, max_points, seed), surrogates
 
 
 def test_the_best_in_cross_validation_learns_from_everything(measured):
@@ -101,6 +101,13 @@ def test_there_are_no_more_folds_than_measurements_allow(measured):
     assert second.seen == [6, 6]
 
 
+def test_many_measurements_are_compared_on_a_part_of_them(measured):
+    surrogate, (winner, other) = switching(1, -1, max_points=20)
+    surrogate.fit(*measured)
+    assert winner.seen == [15] * 4 + [N]
+    assert other.seen == [15] * 4
+
+
 def test_duplicates_stay_in_one_fold(measured):
     X, y = measured
     surrogate, (first, _) = switching(1, -1)
@@ -131,6 +138,7 @@ def test_by_default_it_ranks_as_the_member_that_won(space, objective):
         ({"members": ("adaptive",)}, "unknown member 'adaptive'"),
         ({"members": ()}, "members must name at least one surrogate"),
         ({"members": ("gp", "gp")}, "each once, not gp, gp"),
+        ({"max_points": 9}, "max_points must be at least 10"),
         ({"folds": 1}, "folds must be at least 2"),
         ({"seed": -1}, "seed must be at least 0"),
     ],
