@@ -69,11 +69,12 @@ def linas(
     initial: Annotated[int, "random rows to begin with"] = 50,
     population: Annotated[int, "rows of NSGA-II on the predictions, and rows measured in a round"] = 50,
     generations: Annotated[int, "generations of NSGA-II on the predictions"] = 100,
+    penalty: Annotated[float, "C of the regression: what an error costs"] = 10.0,
 ) -> Baseline:
     """A search like LINAS (Cummings et al., 2022): support vector regression and NSGA-II, in turns."""
     from nat_baselines.predicted_search import Linas
 
-    return Linas(space, initial, population, generations)
+    return Linas(space, initial, population, generations, penalty)
 
 
 def random_search(space: SearchSpace) -> Baseline:

@@ -16,6 +16,7 @@ from nat_baselines.failures import at_least
 from nat_baselines.pymoo_search import evolve, nsga2, operators
 from nat_core.contracts import Evaluate, SearchSpace
 from nat_core.encoding import Encodings, Objectives, Values, as_architectures, new_rows, random_encodings, sizes
+from nat_core.errors import ConfigError
 
 _DRAWS = 20  # for each row of a random sample, until a space is taken to hold no more
 
@@ -28,10 +29,13 @@ class Linas:
     initial: int
     population: int
     generations: int
+    penalty: float
 
     def __post_init__(self) -> None:
         at_least(2, initial=self.initial, population=self.population)
         at_least(1, generations=self.generations)
+        if not self.penalty > 0:
+            raise ConfigError(f"penalty must be more than 0, not {self.penalty!r}")
 
     def search(self, evaluate: Evaluate, names: tuple[str, ...], n: int, seed: int) -> None:
         """Rounds until the budget is spent, or nothing new is left."""
@@ -51,7 +55,7 @@ class Linas:
 
     def _proposed(self, X: Encodings, F: Objectives, rng: np.random.Generator) -> Encodings:
         """The last population of NSGA-II on the predictions of what was measured."""
-        predict = [_fitted(self._one_hot(X), y) for y in F.T]
+        predict = [_fitted(self._one_hot(X), y, self.penalty) for y in F.T]
 
         def predicted(rows: Encodings) -> Objectives:
             codes = self._one_hot(self.space.canonicalize(rows))
@@ -72,10 +76,10 @@ class Linas:
         return new_rows(self.space.canonicalize(random_encodings(self.space.variables, _DRAWS * n, rng)))[:n]
 
 
-def _fitted(codes: Values, y: Values) -> Callable[[Values], Values]:
-    """A support vector regression with an RBF kernel as scikit-learn sets it up, on the standardised objective."""
+def _fitted(codes: Values, y: Values, penalty: float) -> Callable[[Values], Values]:
+    """A support vector regression with an RBF kernel on the standardised objective, else as scikit-learn sets it up."""
     mean, scale = float(y.mean()), float(y.std()) or 1.0
-    model = SVR(kernel="rbf")
+    model = SVR(kernel="rbf", C=penalty)
     model.random_state = 0  # unused here; without it, fit() draws a seed from the global generator
     model.fit(codes, (y - mean) / scale)
     return lambda rows: np.asarray(model.predict(rows) * scale + mean, dtype=np.float64)

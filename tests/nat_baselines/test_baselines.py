@@ -120,6 +120,7 @@ def test_a_space_with_nothing_left_ends_the_search(name):
         ("optuna-tpe", {"startup": 0}),
         ("linas", {"initial": 1}),
         ("linas", {"generations": 0}),
+        ("linas", {"penalty": 0.0}),
     ],
 )
 def test_a_wrong_option_is_named(name, option):
