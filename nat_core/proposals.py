@@ -134,7 +134,9 @@ def fill(space: SearchSpace, X: Encodings, archive: Archive, n: int, rng: np.ran
     found = new_rows(space.canonicalize(X), archive.architectures)[:n]
     found = _top_up(space, found, archive.architectures, n, rng)
     if len(found) < n:
-        log.warning("only %d of %d new architectures found: the space holds hardly any more", len(found), n)
+        listed = everything(space.variables) is not None  # and then what was found is all that was left
+        left = f"; {len(found)} distinct ones were left" if listed else ""
+        log.warning("only %d of %d new architectures found: the space holds hardly any more%s", len(found), n, left)
     return found
 
 

@@ -24,7 +24,17 @@ import numpy as np
 import pytest
 
 from nat_core.archive import Archive, Evaluation
-from nat_core.contracts import Baseline, CostModel, Function, OperatorSpace, Optimizer, SearchSpace, Spent, Surrogate
+from nat_core.contracts import (
+    Baseline,
+    CostModel,
+    DirectOptimizer,
+    Function,
+    OperatorSpace,
+    Optimizer,
+    SearchSpace,
+    Spent,
+    Surrogate,
+)
 from nat_core.encoding import (
     Architecture,
     Encodings,
@@ -32,6 +42,7 @@ from nat_core.encoding import (
     Values,
     Variable,
     as_architectures,
+    everything,
     new_rows,
     random_encodings,
     sizes,
@@ -41,6 +52,7 @@ from nat_core.errors import ConfigError
 __all__ = [
     "BaselineContract",
     "CostModelContract",
+    "DirectOptimizerContract",
     "OptimizerContract",
     "SearchSpaceContract",
     "SmallProblem",
@@ -85,7 +97,10 @@ class SmallSpace:
 
 @dataclass(frozen=True)
 class SmallProblem:
-    """Two formulas that pull apart on any space, and a bound on the first: a predicted problem for an optimizer."""
+    """Formulas that pull apart on any space, and a bound on the first: what an optimizer sees, predicted or measured.
+
+    As many objectives as names: the first two are each other's opposites, every further one has a best row of its own.
+    """
 
     space: SearchSpace
     bound: float = np.inf
@@ -94,25 +109,58 @@ class SmallProblem:
 
     def F(self, X: Encodings) -> Objectives:
         """All objectives, (n, n_objectives)."""
-        choices = sizes(self.space.variables)
-        assert X.dtype.kind == "i"
-        assert ((X >= 0) & (choices > X)).all(), "an optimizer asked for a row outside the space"
-        assert (self.space.canonicalize(X) == X).all(), "an optimizer asked for a row that is not canonical"
+        self._require(X)
         self.asked.append(len(X))
-        share = X / np.maximum(choices - 1, 1)
-        weight = np.linspace(1, 2, len(choices))
-        return np.column_stack([share @ weight, (1 - share) ** 2 @ weight[::-1]])
+        share = self._share(X)
+        weight = np.linspace(1, 2, X.shape[1])
+        best = 0.5 + 0.5 * np.cos(np.outer(np.arange(2, len(self.names)), np.arange(X.shape[1])))
+        further = (share[:, None] - best) ** 2 @ weight
+        return np.column_stack([self._small(X), (1 - share) ** 2 @ weight[::-1], further])[:, : len(self.names)]
 
     def violation(self, X: Encodings, F: Objectives) -> Values:
         """How far each row is outside the bound, (n,)."""
-        assert F.shape == (len(X), 2)
+        assert F.shape == (len(X), len(self.names))
         return np.maximum(F[:, 0] - self.bound, 0.0)
+
+    def cost_violation(self, X: Encodings) -> Values:
+        """The same, without a measurement: the first objective is a cost."""
+        self._require(X)
+        return np.maximum(self._small(X) - self.bound, 0.0)
 
     def measured(self, X: Encodings) -> Archive:
         """An archive that holds the rows X, measured as predicted."""
         F = self.F(X)
         rows = zip(as_architectures(X), F.tolist(), self.violation(X, F).tolist(), strict=True)
         return Archive(self.names).extend(Evaluation(a, tuple(f), 0, 0, violation=v) for a, f, v in rows)
+
+    def failed(self, X: Encodings) -> Archive:
+        """An archive that holds the rows X, none of which could be measured."""
+        rows = as_architectures(X)
+        return Archive(self.names).extend(
+            Evaluation(a, None, 0, 0, violation=np.inf, failure="out of memory") for a in rows
+        )
+
+    def _small(self, X: Encodings) -> Values:
+        small: Values = self._share(X) @ np.linspace(1, 2, X.shape[1])
+        return small
+
+    def _share(self, X: Encodings) -> Objectives:
+        """Every choice as a share of its variable's largest, (n, n_variables)."""
+        return X / np.maximum(sizes(self.space.variables) - 1, 1)
+
+    def _require(self, X: Encodings) -> None:
+        assert X.dtype.kind == "i"
+        assert ((X >= 0) & (sizes(self.space.variables) > X)).all(), "an optimizer asked for a row outside the space"
+        assert (self.space.canonicalize(X) == X).all(), "an optimizer asked for a row that is not canonical"
+
+
+@dataclass(frozen=True)
+class _Flat(SmallProblem):
+    """Every row is worth the same."""
+
+    def F(self, X: Encodings) -> Objectives:
+        """One value for all, (n, n_objectives)."""
+        return np.full_like(super().F(X), 7.0)
 
 
 class _OnSmallSpace:
@@ -298,50 +346,107 @@ class SurrogateContract(_OnSmallSpace):
 class OptimizerContract(_OnSmallSpace):
     """Needs the fixture `optimizer`; override `space` where it was made for another than the small one."""
 
+    def rows(self, optimizer: Optimizer, problem: SmallProblem, archive: Archive, n: int, seed: int = 7) -> Encodings:
+        """What the tests look at: `n` rows that the optimizer proposes."""
+        return optimizer.propose(problem, archive, n, np.random.default_rng(seed))
+
     def test_rows_are_canonical_distinct_and_new(self, space: SearchSpace, optimizer: Optimizer) -> None:
         problem, archive = _begun(space)
-        X = _propose(optimizer, problem, archive, 8)
-        _require_rows(space, X, 8)
-        assert (space.canonicalize(X) == X).all()
-        assert len(new_rows(X, archive.architectures)) == 8
+        X = self.rows(optimizer, problem, archive, 8)
+        _require_new(space, X, 8, archive)
 
     def test_it_begins_without_an_archive(self, space: SearchSpace, optimizer: Optimizer) -> None:
         problem = SmallProblem(space)
-        _require_rows(space, _propose(optimizer, problem, Archive(problem.names), 5), 5)
+        archive = Archive(problem.names)
+        _require_new(space, self.rows(optimizer, problem, archive, 5), 5, archive)
 
     def test_no_rows_on_demand(self, space: SearchSpace, optimizer: Optimizer) -> None:
-        _require_rows(space, _propose(optimizer, *_begun(space), 0), 0)
+        _require_rows(space, self.rows(optimizer, *_begun(space), 0), 0)
 
     def test_the_generator_alone_decides(self, space: SearchSpace, optimizer: Optimizer) -> None:
         problem, archive = _begun(space)
         with _nothing_global_changes():
-            first = _propose(optimizer, problem, archive, 6)
+            first = self.rows(optimizer, problem, archive, 6)
         np.random.seed(5)  # noqa: NPY002 - what else a process draws is not the optimizer's business
-        assert (_propose(optimizer, problem, archive, 6) == first).all(), "it kept something from the first time"
+        self.rows(optimizer, problem, problem.measured(archive.X[:7]), 3, seed=8)
+        assert (self.rows(optimizer, problem, archive, 6) == first).all(), "it kept something from before"
 
     def test_what_failed_is_not_proposed_again(self, space: SearchSpace, optimizer: Optimizer) -> None:
         problem, archive = _begun(space)
-        failed = as_architectures(_propose(optimizer, problem, archive, 6))
-        known = archive.extend(Evaluation(a, None, 0, 0, violation=np.inf, failure="out of memory") for a in failed)
-        assert not set(failed) & set(as_architectures(_propose(optimizer, problem, known, 6)))
+        failed = problem.failed(self.rows(optimizer, problem, archive, 6))
+        known = archive.extend(failed)
+        _require_new(space, self.rows(optimizer, problem, known, 6), 6, known)
 
     def test_constraints_are_kept_where_rows_allow_it(self, space: SearchSpace, optimizer: Optimizer) -> None:
-        F = SmallProblem(space).F(space.sample(300, np.random.default_rng(1)))
-        problem, archive = _begun(space, float(np.median(F[:, 0])))
-        X = _propose(optimizer, problem, archive, 3)
-        assert (problem.violation(X, problem.F(X)) == 0).all()
+        problem, archive = _begun(space, share=0.5)
+        X = self.rows(optimizer, problem, archive, 3)
+        assert (problem.cost_violation(X) == 0).all()
+
+    def test_rows_that_keep_the_constraints_come_first(self, space: SearchSpace, optimizer: Optimizer) -> None:
+        problem, archive = _begun(space, share=0.2)
+        X = self.rows(optimizer, problem, archive, 40)
+        _require_new(space, X, 40, archive)
+        broken = problem.cost_violation(X) > 0
+        assert (broken == np.sort(broken)).all()
 
     def test_the_archive_stays_as_it_is(self, space: SearchSpace, optimizer: Optimizer) -> None:
         problem, archive = _begun(space)
         before = archive.evaluations
-        _propose(optimizer, problem, archive, 4)
+        self.rows(optimizer, problem, archive, 4)
         assert archive.evaluations is before
         assert archive == problem.measured(archive.X)
 
-    def test_one_archive_row_is_enough(self, space: SearchSpace, optimizer: Optimizer) -> None:
+    @pytest.mark.parametrize("n_objectives", [1, 2, 3, 5, 12])
+    def test_any_number_of_objectives(self, space: SearchSpace, optimizer: Optimizer, n_objectives: int) -> None:
+        problem, archive = _begun(space, share=0.7, n_objectives=n_objectives)
+        X = self.rows(optimizer, problem, archive, 4)
+        _require_new(space, X, 4, archive)
+        assert (problem.cost_violation(X) == 0).all()
+
+    @pytest.mark.parametrize("n", [1, 2, 3])
+    def test_few_archive_rows_are_enough(self, space: SearchSpace, optimizer: Optimizer, n: int) -> None:
         problem = SmallProblem(space)
-        archive = problem.measured(space.sample(1, np.random.default_rng(0)))
-        _require_rows(space, _propose(optimizer, problem, archive, 4), 4)
+        archive = problem.measured(new_rows(space.sample(50, np.random.default_rng(0)))[:n])
+        _require_new(space, self.rows(optimizer, problem, archive, 4), 4, archive)
+
+    def test_an_archive_of_failures(self, space: SearchSpace, optimizer: Optimizer) -> None:
+        problem, archive = _begun(space)
+        archive = problem.failed(archive.X)
+        _require_new(space, self.rows(optimizer, problem, archive, 4), 4, archive)
+
+    def test_constraints_that_nothing_keeps(self, space: SearchSpace, optimizer: Optimizer) -> None:
+        problem, archive = _begun(space, share=-1.0)
+        assert (archive.violation > 0).all()
+        _require_new(space, self.rows(optimizer, problem, archive, 4), 4, archive)
+
+    @pytest.mark.parametrize("n_objectives", [2, 5])
+    def test_objectives_that_are_constant(self, space: SearchSpace, optimizer: Optimizer, n_objectives: int) -> None:
+        problem = _Flat(space, names=_names(n_objectives))
+        archive = problem.measured(new_rows(space.sample(30, np.random.default_rng(99))))
+        _require_new(space, self.rows(optimizer, problem, archive, 4), 4, archive)
+
+    @pytest.mark.parametrize("left", [0, 1, 5, 6])
+    def test_a_space_that_is_nearly_known(self, space: SearchSpace, optimizer: Optimizer, left: int) -> None:
+        listed = everything(space.variables)
+        if listed is None:
+            pytest.skip("this space is too large to be listed")
+        problem = SmallProblem(space)
+        X = np.random.default_rng(1).permutation(new_rows(space.canonicalize(listed)))
+        archive = problem.measured(X[left : left + 20]).extend(problem.failed(X[left + 20 :]))
+        _require_new(space, self.rows(optimizer, problem, archive, 5), min(left, 5), archive)
+
+
+class DirectOptimizerContract(OptimizerContract):
+    """All of the same for `ask`: needs the fixture `optimizer`; skipped where that can only `propose`."""
+
+    def rows(self, optimizer: Optimizer, problem: SmallProblem, archive: Archive, n: int, seed: int = 7) -> Encodings:
+        """What the tests look at: `n` rows that the optimizer asks for. Nothing is predicted meanwhile."""
+        if not isinstance(optimizer, DirectOptimizer):
+            pytest.skip("this optimizer has no `ask`: it searches with a surrogate alone")
+        before = len(problem.asked)
+        X = optimizer.ask(problem, archive, n, np.random.default_rng(seed))
+        assert len(problem.asked) == before, "it asked for objectives that nobody has measured"
+        return X
 
 
 class BaselineContract(_OnSmallSpace):
@@ -395,6 +500,13 @@ def _require_rows(space: SearchSpace, X: Encodings, n: int) -> None:
     assert ((X >= 0) & (sizes(space.variables) > X)).all()
 
 
+def _require_new(space: SearchSpace, X: Encodings, n: int, archive: Archive) -> None:
+    """`n` rows as an optimizer promises them."""
+    _require_rows(space, X, n)
+    assert (space.canonicalize(X) == X).all()
+    assert len(new_rows(X, archive.architectures)) == n
+
+
 def _require_finite(y: Values, n: int) -> None:
     assert np.shape(y) == (n,)
     assert np.isfinite(y).all()
@@ -406,13 +518,16 @@ def _smooth(space: SearchSpace, n: int) -> tuple[Encodings, Values]:
     return X, SmallProblem(space).F(X)[:, 1]
 
 
-def _begun(space: SearchSpace, bound: float = np.inf) -> tuple[SmallProblem, Archive]:
-    problem = SmallProblem(space, bound)
+def _names(n_objectives: int) -> tuple[str, ...]:
+    return tuple(f"objective {i}" for i in range(n_objectives))
+
+
+def _begun(space: SearchSpace, share: float = 1.0, n_objectives: int = 2) -> tuple[SmallProblem, Archive]:
+    """A problem whose bound such a share of the space's sample keeps (negative: nothing does), and an archive."""
+    small = SmallProblem(space).F(space.sample(300, np.random.default_rng(1)))[:, 0]
+    bound = np.inf if share == 1 else float(np.quantile(small, share)) if share >= 0 else -1.0
+    problem = SmallProblem(space, bound, _names(n_objectives))
     return problem, problem.measured(space.sample(30, np.random.default_rng(99)))
-
-
-def _propose(optimizer: Optimizer, problem: SmallProblem, archive: Archive, n: int) -> Encodings:
-    return optimizer.propose(problem, archive, n, np.random.default_rng(7))
 
 
 @contextmanager

@@ -78,8 +78,8 @@ def moead(
     mutation_eta: _MutationEta = 1.0,
 ) -> DirectOptimizer:
     """MOEA/D: one subproblem a direction, neighbours help each other; constraints come first, as in C-MOEA/D."""
+    from nat_optimizers.decomposition import moead
     from nat_optimizers.evolution import Evolution
-    from nat_optimizers.moead import moead
 
     return Evolution(moead, population, generations, crossover, mutation_eta)
 
@@ -92,8 +92,8 @@ def agemoea(
     mutation_eta: _MutationEta = 1.0,
 ) -> DirectOptimizer:
     """AGE-MOEA: estimates the shape of the front and spreads along it, for any number of objectives."""
-    from nat_optimizers.agemoea import agemoea
     from nat_optimizers.evolution import Evolution
+    from nat_optimizers.geometry import agemoea
 
     return Evolution(agemoea, population, generations, crossover, mutation_eta)
 
@@ -106,8 +106,8 @@ def sms_emoa(
     mutation_eta: _MutationEta = 1.0,
 ) -> DirectOptimizer:
     """SMS-EMOA: keeps what adds hypervolume; exact up to three objectives, beyond them by the estimate of HypE."""
+    from nat_optimizers.contribution import sms_emoa
     from nat_optimizers.evolution import Evolution
-    from nat_optimizers.sms_emoa import sms_emoa
 
     return Evolution(sms_emoa, population, generations, crossover, mutation_eta)
 
@@ -132,10 +132,10 @@ def local_search(
     space: SearchSpace,  # noqa: ARG001  (every optimizer factory takes it)
     width: Annotated[int, "rows whose neighbours are looked at: the best so far"] = 100,
     rows: Annotated[int, "rows predicted for one proposal, beside the archive's"] = 10_000,
-    step: Annotated[int, "neighbours predicted before the best are chosen anew"] = 100,
+    step: Annotated[int, "neighbours predicted before the best are chosen anew"] = 50,
 ) -> DirectOptimizer:
     """Pareto local search: from the best rows so far to those that differ from one of them in one variable."""
-    from nat_optimizers.local_search import LocalSearch
+    from nat_optimizers.pareto_search import LocalSearch
 
     return LocalSearch(width, rows, step)
 

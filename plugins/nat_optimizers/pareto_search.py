@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from itertools import islice
 
@@ -10,10 +10,13 @@ import numpy as np
 
 from nat_core.archive import Archive
 from nat_core.contracts import MeasuredProblem, PredictedProblem, SearchSpace
-from nat_core.encoding import Architecture, Encodings, as_architectures, as_encodings, new_rows, sizes
+from nat_core.encoding import Architecture, Encodings, as_architectures, as_encodings, new_rows
 from nat_core.proposals import gather, order, propose, start, visit
 from nat_optimizers.asking import new_of
+from nat_optimizers.neighbours import moves, neighbours
 from nat_optimizers.options import at_least
+
+_DRAWS = 4  # random steps for each neighbour wanted: many lead back to rows that were seen
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,11 @@ class LocalSearch:
         visits, seen = [best], {*archive.architectures, *as_architectures(best.X)}
         nothing = np.empty((0, len(problem.names)))
         for spent in range(0, self.rows, self.step):
-            X = new_rows(neighbours(problem.space, best.X), seen)
+            X = _new_neighbours(problem.space, best.X, seen, self.step, rng)[: self.rows - spent]
             if not len(X):
                 break
-            visits.append(visit(problem, rng.permutation(X)[: min(self.step, self.rows - spent)]))
-            seen.update(as_architectures(visits[-1].X))
+            visits.append(visit(problem, X))
+            seen.update(as_architectures(X))
             best = gather([best, visits[-1]])
             best = best[order(best, self.width, nothing)]
         return propose(problem, gather(visits), archive, n, rng)
@@ -48,14 +51,16 @@ class LocalSearch:
         return new_of(problem, archive, n, rng, lambda k: as_encodings(islice(near, k), len(problem.space.variables)))
 
 
-def neighbours(space: SearchSpace, X: Encodings) -> Encodings:
-    """Every row that differs from one of X in one variable, made canonical, (n, n_variables); some are the same."""
-    choices = sizes(space.variables)
-    variable = np.repeat(np.arange(len(choices)), choices)
-    choice = np.concatenate([np.arange(k) for k in choices])
-    moved = np.repeat(X[:, None], len(variable), axis=1)
-    moved[:, np.arange(len(variable)), variable] = choice
-    return space.canonicalize(moved.reshape(-1, len(choices)))
+def _new_neighbours(
+    space: SearchSpace, X: Encodings, seen: Collection[Architecture], n: int, rng: np.random.Generator
+) -> Encodings:
+    """At most `n` neighbours of X at random that were not seen. All are listed only where drawing finds none."""
+    variable, choice = moves(space)
+    move = rng.integers(len(variable), size=_DRAWS * n)
+    moved = X[rng.integers(len(X), size=len(move))]
+    moved[np.arange(len(move)), variable[move]] = choice[move]
+    new = new_rows(space.canonicalize(moved), seen)
+    return (new if len(new) else rng.permutation(new_rows(neighbours(space, X), seen)))[:n]
 
 
 def _near(space: SearchSpace, archive: Archive, rng: np.random.Generator) -> Iterator[Architecture]:
