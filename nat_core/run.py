@@ -141,11 +141,11 @@ def _require_data_where_needed(config: RunConfig, estimators: Mapping[str, Offer
     """Raise `ConfigError` for data that nothing looks at, and for an estimator that has none to look at."""
     on_data = [name for name, offer in estimators.items() if options.takes_data(offer.factory)]
     if on_data and config.data is None:
-        raise ConfigError(f"{' and '.join(on_data)} is measured on pictures: give a data set, such as --data digits")
+        raise ConfigError(f"{' and '.join(on_data)} cannot be measured without data: choose some, as --data digits")
     if config.data is not None and not on_data:
         by = ", ".join(f"{name} by {offer.name}" for name, offer in estimators.items()) or "all are costs"
         raise ConfigError(
-            f"data is {config.data!r}, and no objective of this run is measured on pictures ({by}): leave --data out"
+            f"the data are {config.data!r}, and no objective of this run is measured on any ({by}): leave --data out"
         )
 
 
