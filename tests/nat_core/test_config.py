@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import tomllib
 from contextlib import suppress
+from importlib import resources
 from pathlib import Path
 
 import pytest
@@ -62,6 +63,35 @@ def test_every_preset_is_a_config_and_every_option_of_it_exists(preset):
     for part, chosen in config.options.items():
         (offer,) = [o for o in plugins.load().offers if o.name == part and o.factory is not None]
         assert options.checked(part, offer.factory, chosen) is not None
+
+
+def test_what_an_estimator_asks_of_other_parts_goes_between_preset_and_user():
+    from nat_core import options, plugins
+
+    chosen = {"estimator": "ofa-predictor"}
+    sides = [160, 176, 192, 208, 224]
+    for preset in PRESETS:
+        assert resolve(preset, None, chosen, []).options["mbv3"] == {"widths": [1.2], "resolutions": sides}
+    asked = resolve("quick", None, chosen, ["mbv3.resolutions=192,224"]).options["mbv3"]
+    assert asked == {"widths": [1.2], "resolutions": [192, 224]}
+    assert resolve("quick", None, {"estimator": "nat-core:ofa-predictor"}, []).options["mbv3"]["widths"] == [1.2]
+    assert resolve("quick", None, {}, []).options["mbv3"] == {"widths": [1.0]}
+    file = resources.files("nat_core").joinpath("presets", "estimators.toml")
+    for estimator, parts in tomllib.loads(file.read_text()).items():
+        assert plugins.find("estimators", estimator)
+        for part, values in parts.items():
+            (offer,) = [o for o in plugins.load().offers if o.name == part and o.factory is not None]
+            assert options.checked(part, offer.factory, values)
+
+
+def test_a_run_without_data_has_none_in_its_file():
+    table = "nas-bench-macro.table=t.json"
+    config = resolve(None, None, {"space": "nas-bench-macro"}, [table])
+    assert (config.data, config.estimator) == (None, "nas-bench-macro")
+    assert "data" not in tomllib.loads(dump(config))
+    assert config.options["nas-bench-macro"] == {"table": "t.json"}
+    assert "top1_error" not in config.options
+    assert "folder" not in config.options
 
 
 def test_options_of_parts_that_are_not_in_the_run_are_refused_but_a_presets_are_dropped():
@@ -200,6 +230,20 @@ def test_a_config_comes_back_as_it_was_saved(file):
     assert config.flat() != resolve(None, None, {}, []).flat()
 
 
+def test_a_run_folder_of_version_01_names_no_estimator(file):
+    config = resolve(None, file, {}, [])
+    text = dump(config, plugins={"a": "b"})
+    assert 'estimator = "top1_error"\n' in text
+    file.write_text(text.replace('estimator = "top1_error"\n', ""))
+    assert reload(file)[0] == config
+
+
+def test_a_run_folder_without_data_comes_back(file):
+    config = resolve(None, None, {"space": "nas-bench-macro"}, [])
+    file.write_text(dump(config))
+    assert reload(file)[0] == config
+
+
 @pytest.mark.parametrize("content", ["", "seed = ", "\0", VALID, VALID[:40]])
 def test_a_damaged_run_folder_is_a_state_error(file, content):
     file.write_text(content)
@@ -314,7 +358,7 @@ def hostile(canary: Path):
 
 
 @pytest.mark.parametrize(
-    "key", ["space", "data", "surrogate", "optimizer", "objectives", "constraints", "preset", "options"]
+    "key", ["space", "data", "estimator", "surrogate", "optimizer", "objectives", "constraints", "preset", "options"]
 )
 def test_hostile_values_run_nothing(tmp_path, monkeypatch, key):
     from nat_core.run import find_parts
