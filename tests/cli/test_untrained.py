@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 
 import pytest
@@ -146,3 +147,55 @@ def test_widths_that_the_predictor_does_not_know(ofa, tmp_path):
     outcome = nat("run", *ofa, "-s", "mbv3.widths=1.0", cwd=tmp_path)
     assert outcome.code == 2
     assert "set -s mbv3.widths=1.2 -s mbv3.resolutions=160,176,192,208,224" in outcome.err
+
+
+COUNTS = """
+from functools import partial
+from nat_core import hookimpl
+
+def depth(space):
+    return lambda X: (X > 0).sum(axis=1).astype(float)
+
+def layer(space, place):
+    return lambda X: X[:, place].astype(float)
+
+@hookimpl
+def register_cost_models():
+    return {"depth": depth, **{f"layer{i + 1}": partial(layer, place=i) for i in range(8)}}
+"""
+
+
+@pytest.fixture
+def counts(tmp_path):
+    """A plugin with nine more costs, installed in a folder of its own."""
+    site = tmp_path / "site"
+    info = site / "nat_counts-1.0.dist-info"
+    info.mkdir(parents=True)
+    (site / "nat_counts.py").write_text(COUNTS)
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: nat-counts\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[nat_core]\nnat_counts = nat_counts\n")
+    return os.pathsep.join([str(site), *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+@pytest.mark.parametrize("n", [5, 12])
+def test_many_objectives_and_a_choice_among_them(macro, counts, tmp_path, n):
+    names = ["top1_error", "macs", "params", "depth", *(f"layer{i + 1}" for i in range(8))][:n]
+    objectives = [word for name in names for word in ("--objective", name)]
+    bounds = ("--constraint", "macs<=60e6", "--constraint", "depth>=4", "--constraint", "top1_error<=0.2")
+    out = tmp_path / "run"
+    outcome = nat("run", *macro, *objectives, *bounds, "--out", out, "--json", PYTHONPATH=counts)
+    assert outcome.code == 0, outcome.err
+    front = {point["architecture"]: point["objectives"] for point in outcome.json["front"]}
+    assert len(front) >= 2
+    for architecture, values in front.items():
+        assert list(values) == names
+        assert values["macs"] <= 60e6
+        assert values["depth"] == 8 - architecture.count("0") >= 4
+        assert values["top1_error"] <= 0.2
+    for wish in (("--knee",), ("--prefer", "macs=30M"), ("--max", "params=1.5e6"), ("--min", "depth=5")):
+        picked = nat("pick", out, *wish, "--json", PYTHONPATH=counts)
+        assert picked.code == 0, picked.err
+        assert picked.json["picks"][0]["architecture"] in front
+    table = nat("pick", out, PYTHONPATH=counts)
+    assert table.code == 0, table.err
+    assert max(map(len, table.out.splitlines())) <= 120
