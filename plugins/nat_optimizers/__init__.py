@@ -12,6 +12,7 @@ _Population = Annotated[int, "rows in a generation"]
 _Directed = Annotated[int, "rows in a generation; raised to the number of objectives where it is smaller"]
 _Generations = Annotated[int, "generations of one proposal"]
 _Crossover = Annotated[float, "probability that two parents are crossed"]
+_Parents = Annotated[int, "rows of the archive that have offspring where nothing is predicted"]
 _MutationEta = Annotated[float, "distribution index of the mutation; a larger one makes smaller steps"]
 
 
@@ -37,11 +38,12 @@ def nsga3(
     generations: _Generations = 100,
     crossover: _Crossover = 0.9,
     mutation_eta: _MutationEta = 1.0,
+    parents: _Parents = 20,
 ) -> DirectOptimizer:
     """NSGA-III by pymoo, for any number of objectives."""
     from nat_optimizers.evolution import Evolution, nsga3
 
-    return Evolution(nsga3, population, generations, crossover, mutation_eta)
+    return Evolution(nsga3, population, generations, crossover, mutation_eta, parents)
 
 
 def nsga2(
@@ -50,11 +52,12 @@ def nsga2(
     generations: _Generations = 100,
     crossover: _Crossover = 0.9,
     mutation_eta: _MutationEta = 1.0,
+    parents: _Parents = 20,
 ) -> DirectOptimizer:
     """NSGA-II by pymoo: best with one or two objectives; with more it runs, but crowding guides it poorly."""
     from nat_optimizers.evolution import Evolution, nsga2
 
-    return Evolution(nsga2, population, generations, crossover, mutation_eta)
+    return Evolution(nsga2, population, generations, crossover, mutation_eta, parents)
 
 
 def unsga3(
@@ -63,11 +66,12 @@ def unsga3(
     generations: _Generations = 100,
     crossover: _Crossover = 0.9,
     mutation_eta: _MutationEta = 1.0,
+    parents: _Parents = 20,
 ) -> DirectOptimizer:
     """U-NSGA-III: NSGA-III whose better rows mate more often, for any number of objectives."""
     from nat_optimizers.evolution import Evolution, unsga3
 
-    return Evolution(unsga3, population, generations, crossover, mutation_eta)
+    return Evolution(unsga3, population, generations, crossover, mutation_eta, parents)
 
 
 def moead(
@@ -76,12 +80,13 @@ def moead(
     generations: _Generations = 100,
     crossover: _Crossover = 0.9,
     mutation_eta: _MutationEta = 1.0,
+    parents: _Parents = 20,
 ) -> DirectOptimizer:
     """MOEA/D: one subproblem a direction, neighbours help each other; constraints come first, as in C-MOEA/D."""
     from nat_optimizers.decomposition import moead
     from nat_optimizers.evolution import Evolution
 
-    return Evolution(moead, population, generations, crossover, mutation_eta)
+    return Evolution(moead, population, generations, crossover, mutation_eta, parents)
 
 
 def agemoea(
@@ -90,12 +95,13 @@ def agemoea(
     generations: _Generations = 100,
     crossover: _Crossover = 0.9,
     mutation_eta: _MutationEta = 1.0,
+    parents: _Parents = 20,
 ) -> DirectOptimizer:
     """AGE-MOEA: estimates the shape of the front and spreads along it, for any number of objectives."""
     from nat_optimizers.evolution import Evolution
     from nat_optimizers.geometry import agemoea
 
-    return Evolution(agemoea, population, generations, crossover, mutation_eta)
+    return Evolution(agemoea, population, generations, crossover, mutation_eta, parents)
 
 
 def sms_emoa(
@@ -104,12 +110,13 @@ def sms_emoa(
     generations: _Generations = 100,
     crossover: _Crossover = 0.9,
     mutation_eta: _MutationEta = 1.0,
+    parents: _Parents = 20,
 ) -> DirectOptimizer:
     """SMS-EMOA: keeps what adds hypervolume; exact up to three objectives, beyond them by the estimate of HypE."""
     from nat_optimizers.contribution import sms_emoa
     from nat_optimizers.evolution import Evolution
 
-    return Evolution(sms_emoa, population, generations, crossover, mutation_eta)
+    return Evolution(sms_emoa, population, generations, crossover, mutation_eta, parents)
 
 
 def optuna(
@@ -121,11 +128,12 @@ def optuna(
         int | None, "rows predicted for one proposal, beside the archive's; none: 500, with gp 20"
     ] = None,
     population: Annotated[int, "rows in a generation of nsga3 or nsga2, and rows to begin with"] = 50,
+    parents: _Parents = 20,
 ) -> DirectOptimizer:
     """Optuna's samplers through ask and tell. Slower a row than `nsga3`, so with a smaller budget."""
     from nat_optimizers.optuna_study import OptunaStudy
 
-    return OptunaStudy(sampler, trials, population)
+    return OptunaStudy(sampler, trials, population, parents)
 
 
 def local_search(

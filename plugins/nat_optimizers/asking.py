@@ -12,33 +12,47 @@ from nat_core.encoding import Encodings, as_encodings, new_rows
 from nat_core.proposals import fill, sample
 from nat_optimizers.neighbours import neighbours
 
-_ROUNDS = 10  # of drawing: where a neighbourhood is exhausted, more would find no new row
+ROUNDS = 10  # of drawing: where a neighbourhood is exhausted, more would find no new row
 _DRAWS = 10  # random rows for each row asked for, where too few of those drawn keep the constraints
 _WALKERS = 2  # rows led towards the constraints for each row asked for: some meet on the way
 _STEPS = 100
 
 
 def new_of(
-    problem: MeasuredProblem, archive: Archive, n: int, rng: np.random.Generator, draw: Callable[[int], Encodings]
+    problem: MeasuredProblem,
+    archive: Archive,
+    n: int,
+    rng: np.random.Generator,
+    draw: Callable[[int], Encodings],
+    rounds: int = ROUNDS,
 ) -> Encodings:
     """`n` new rows of those that `draw(how_many)` gives, round after round; random ones fill up.
 
     Rows that break a constraint known before any measurement go last. Where too few keep it, some of those that break
     it least are led there.
     """
-    found, allowed = as_encodings((), len(problem.space.variables)), 0
-    for _ in range(_ROUNDS):
-        if allowed >= n:
-            break
-        drawn = problem.space.canonicalize(draw(n - allowed))
-        found = new_rows(np.concatenate([found, drawn]), archive.architectures)
-        allowed = int((problem.cost_violation(found) <= 0).sum())
-    if allowed < n:
+    left = sample(problem.space, archive, n, rng)
+    found = left if len(left) < n else _drawn(problem, archive, n, draw, rounds)
+    if (problem.cost_violation(found) <= 0).sum() < n:
         random = sample(problem.space, archive, _DRAWS * n, rng)
         led = _led(problem, np.concatenate([found, random]), _WALKERS * n, rng)
         found = new_rows(np.concatenate([found, led, random]), archive.architectures)
     order = np.argsort(problem.cost_violation(found), kind="stable")
     return fill(problem.space, found[order], archive, n, rng)
+
+
+def _drawn(
+    problem: MeasuredProblem, archive: Archive, n: int, draw: Callable[[int], Encodings], rounds: int
+) -> Encodings:
+    """New rows, `n` of which keep the constraints known before any measurement; fewer where rounds run out."""
+    found, allowed = as_encodings((), len(problem.space.variables)), 0
+    for _ in range(rounds):
+        if allowed >= n:
+            break
+        drawn = problem.space.canonicalize(draw(n - allowed))
+        found = new_rows(np.concatenate([found, drawn]), archive.architectures)
+        allowed = int((problem.cost_violation(found) <= 0).sum())
+    return found
 
 
 def _led(problem: MeasuredProblem, X: Encodings, n: int, rng: np.random.Generator) -> Encodings:

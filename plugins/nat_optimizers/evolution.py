@@ -49,9 +49,10 @@ class Evolution:
     generations: int
     crossover: float
     mutation_eta: float
+    parents: int
 
     def __post_init__(self) -> None:
-        at_least(2, population=self.population)
+        at_least(2, population=self.population, parents=self.parents)
         at_least(1, generations=self.generations)
         at_least(0, mutation_eta=self.mutation_eta)
         probability(crossover=self.crossover)
@@ -59,7 +60,8 @@ class Evolution:
     def propose(self, problem: PredictedProblem, archive: Archive, n: int, rng: np.random.Generator) -> Encodings:
         """`n` new rows, the best of all that were visited in some generations on the predictions."""
         seen = set(archive.architectures)
-        algorithm = self._begun(problem, start(problem, archive, self.population, rng), seen, rng)
+        first = start(problem, archive, self.population, rng)
+        algorithm = self._begun(problem, self.population, first, seen, rng)
         return propose(problem, _evolve(algorithm, problem, self.generations, seen), archive, n, rng)
 
     def ask(self, problem: MeasuredProblem, archive: Archive, n: int, rng: np.random.Generator) -> Encodings:
@@ -68,9 +70,9 @@ class Evolution:
         if not len(known):
             return new_of(problem, archive, n, rng, lambda k: problem.space.sample(k, rng))
         seen = set(archive.architectures)
-        algorithm = self._begun(problem, known.X, seen, rng)
+        algorithm = self._begun(problem, self.parents, known.X, seen, rng)
         _tell(algorithm, algorithm.ask(), normalised(known.F, like=known.F), known.violation)
-        _tell(algorithm)  # the first rows are let live, however many: now as many as the population holds
+        _tell(algorithm)  # all of the first rows are let live: now as many as there are to be parents
 
         def offspring(k: int) -> Encodings:
             algorithm.n_offsprings = k
@@ -84,6 +86,7 @@ class Evolution:
     def _begun(
         self,
         problem: PredictedProblem | MeasuredProblem,
+        population: int,
         first: Encodings,
         seen: set[Architecture],
         rng: np.random.Generator,
@@ -97,7 +100,7 @@ class Evolution:
             "eliminate_duplicates": SimpleNamespace(do=_unseen(seen)),
             "output": None,
         }
-        algorithm = self.algorithm(len(problem.names), self.population, common)
+        algorithm = self.algorithm(len(problem.names), population, common)
         algorithm.mating.n_max_iterations = _MATINGS
         algorithm.setup(_bounds(problem.space, len(problem.names)), termination=NoTermination(), seed=rng)
         return algorithm

@@ -21,13 +21,14 @@ from nat_core.encoding import Encodings, Objectives, as_encodings, sizes
 from nat_core.errors import ConfigError, unknown
 from nat_core.pareto import normalised
 from nat_core.proposals import Visited, gather, propose, start, visit
-from nat_optimizers.asking import new_of
+from nat_optimizers.asking import ROUNDS, new_of
 from nat_optimizers.directions import reference_directions
 from nat_optimizers.options import at_least
 
 _SAMPLERS = ("nsga3", "nsga2", "tpe", "gp", "random")
-_TRIALS = {"gp": 20}  # a second and more for each
-_OTHER_TRIALS = 500
+_TRIALS = 500
+_GP_TRIALS = 20  # a second and more for each
+_ROUNDS = {"gp": 1, "tpe": 2}  # of asking for what is new: the others cost next to nothing
 _MOST_EHVI = 3  # objectives: for four, Optuna's expected hypervolume improvement takes ten seconds a row
 _AUGMENTED = 0.05  # share of the plain sum in a scalar, as in ParEGO
 
@@ -43,12 +44,13 @@ class OptunaStudy:
     sampler: str
     trials: int | None
     population: int
+    parents: int
 
     def __post_init__(self) -> None:
         if self.sampler not in _SAMPLERS:
             raise ConfigError(unknown("sampler", self.sampler, _SAMPLERS))
         at_least(1, trials=self._budget)
-        at_least(2, population=self.population)
+        at_least(2, population=self.population, parents=self.parents)
 
     def propose(self, problem: PredictedProblem, archive: Archive, n: int, rng: np.random.Generator) -> Encodings:
         """`n` new rows, the best of all that were visited."""
@@ -63,15 +65,19 @@ class OptunaStudy:
         known = Visited(archive.measured.X, archive.measured.F, archive.measured.violation)
         if not len(known):
             return new_of(problem, archive, n, rng, lambda k: problem.space.sample(k, rng))
+        rounds = 1 if self.sampler == "gp" else ROUNDS  # seconds a row
         with _quiet():
             if self._needs_scalars(known):
-                return new_of(problem, archive, n, rng, lambda k: self._scalar_rows(problem.space, known, k, rng))
-            study = self._study(problem.space, known, min(self.population, max(len(known), 2)), rng)
-            return new_of(problem, archive, n, rng, lambda k: _asked(study, problem.space, k)[1])
+                return new_of(
+                    problem, archive, n, rng, lambda k: self._scalar_rows(problem.space, known, k, rng), rounds
+                )
+            study = self._study(problem.space, known, min(self.parents, max(len(known), 2)), rng)
+            return new_of(problem, archive, n, rng, lambda k: _asked(study, problem.space, k)[1], rounds)
 
     @property
     def _budget(self) -> int:
-        return _TRIALS.get(self.sampler, _OTHER_TRIALS) if self.trials is None else self.trials
+        own = _GP_TRIALS if self.sampler == "gp" else _TRIALS
+        return own if self.trials is None else self.trials
 
     def _needs_scalars(self, known: Visited) -> bool:
         return self.sampler == "gp" and known.F.shape[1] > _MOST_EHVI

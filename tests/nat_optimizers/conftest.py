@@ -6,38 +6,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pytest
+import toyrun
 
 from nat_core.archive import Archive, Evaluation
-from nat_core.encoding import Variable, as_architectures, random_encodings, sizes
+from nat_core.encoding import Variable, as_architectures, everything, sizes
 
 NAMES = tuple("abcdefghijkl")
 
 
-@dataclass(frozen=True)
-class ToySpace:
-    variables: tuple[Variable, ...]
-
-    def canonicalize(self, X):
-        """Where the second variable is 0, the third makes no difference."""
-        X = X.copy()
-        X[X[:, 1] == 0, 2] = 0
-        return X
-
-    def sample(self, n, rng):
-        return self.canonicalize(random_encodings(self.variables, n, rng))
-
-    def describe(self, architecture):
-        return {"architecture": str(architecture)}
-
-    def parse(self, text_or_dict):
-        raise NotImplementedError
-
+class ToySpace(toyrun.Space):
     @property
     def everything(self):
         """Every canonical row."""
-        choices = sizes(self.variables)
-        grid = np.stack(np.unravel_index(np.arange(choices.prod()), tuple(choices)), axis=1)
-        return np.unique(self.canonicalize(grid), axis=0)
+        return np.unique(self.canonicalize(everything(self.variables)), axis=0)
 
 
 @dataclass(frozen=True)
@@ -65,6 +46,9 @@ class ToyProblem:
 
     def violation(self, X, F):
         assert F.shape == (len(X), len(self.names))
+        return self.cost_violation(X)
+
+    def cost_violation(self, X):
         return np.maximum(X.sum(axis=1) - self.most, 0.0) / max(self.most, 1.0)
 
 

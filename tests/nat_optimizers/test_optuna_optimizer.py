@@ -67,3 +67,50 @@ def test_tpe_learns_from_every_row(toy, begun):
         problem, archive, 5, np.random.default_rng(0)
     )
     assert [len(X) for X in problem.asked[:6]] == [20, 1, 1, 1, 1, 1]
+
+
+@pytest.mark.parametrize("n_objectives", [2, 5])
+def test_gp_proposes_and_asks_under_a_constraint(n_objectives, toy, begun):
+    problem = toy(n_objectives, "large", most=25)
+    archive = begun(problem, 15)
+    optimizer = nat_optimizers.optuna(problem.space, "gp", trials=2, population=15)
+    X = optimizer.propose(problem, archive, 2, np.random.default_rng(0))
+    assert (optimizer.propose(problem, archive, 2, np.random.default_rng(0)) == X).all()
+    asked = optimizer.ask(problem, archive, 2, np.random.default_rng(0))
+    for rows in (X, asked):
+        assert len(set(as_architectures(rows)) - archive.architectures) == 2
+        assert (problem.cost_violation(rows) == 0).all()
+
+
+def test_gp_learns_what_it_is_told(toy, begun):
+    problem = toy(1, "large")
+    archive = begun(problem)
+    X = nat_optimizers.optuna(problem.space, "gp").ask(problem, archive, 1, np.random.default_rng(0))
+    assert problem.F(X)[0, 0] < archive.F[:, 0].min()
+
+
+def test_a_scalar_is_of_another_direction_each_time(toy, begun):
+    problem = toy(12, "large")
+    archive = begun(problem, 12)
+    X = nat_optimizers.optuna(problem.space, "gp").ask(problem, archive, 2, np.random.default_rng(0))
+    assert (X[0] != X[1]).any()
+
+
+@pytest.mark.parametrize(("sampler", "budget"), [("gp", 20), ("nsga3", 500), ("tpe", 500)])
+def test_each_sampler_has_a_budget_of_its_own(sampler, budget, toy):
+    assert nat_optimizers.optuna(toy(2).space, sampler)._budget == budget
+    assert nat_optimizers.optuna(toy(2).space, sampler, trials=7)._budget == 7
+
+
+@pytest.mark.parametrize("sampler", ["nsga3", "nsga2"])
+def test_a_small_archive_is_a_whole_generation_of_parents(sampler, toy, measured):
+    """Else Optuna would fill the first generation with random rows, whatever is known."""
+    problem = toy(2, "large")
+    rng = np.random.default_rng(0)
+    good = nat_optimizers.nsga2(problem.space, 40, 40).propose(
+        problem, measured(problem, problem.space.sample(9, rng)), 9, rng
+    )
+    asked = nat_optimizers.optuna(problem.space, sampler).ask(problem, measured(problem, good), 10, rng)
+    closest = (asked[:, None] != good).sum(axis=2).min(axis=1)
+    random = (problem.space.sample(10, rng)[:, None] != good).sum(axis=2).min(axis=1)
+    assert closest.mean() < 0.7 * random.mean()

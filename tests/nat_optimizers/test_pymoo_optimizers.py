@@ -6,9 +6,14 @@ import pytest
 import nat_optimizers
 from nat_core.archive import Archive
 from nat_core.encoding import as_architectures
-from nat_core.pareto import hypervolume, non_dominated, reference_point
+from nat_core.pareto import hypervolume, non_dominated, reference_point, spread
 
+FACTORIES = {
+    name: nat_optimizers.register_optimizers()[name]
+    for name in ("nsga3", "nsga2", "unsga3", "moead", "agemoea", "sms-emoa")
+}
 both = pytest.mark.parametrize("factory", [nat_optimizers.nsga3, nat_optimizers.nsga2])
+every = pytest.mark.parametrize("factory", FACTORIES.values(), ids=FACTORIES)
 
 
 def true_front(problem):
@@ -61,6 +66,20 @@ def test_nearly_all_of_the_true_front_is_found_in_half_of_a_space(factory, most,
     assert sum(map(len, problem.asked)) <= 1200
 
 
+@every
+@pytest.mark.parametrize("most", [np.inf, 8])
+@pytest.mark.parametrize("n_objectives", [2, 3, 5])
+def test_nearly_all_hypervolume_is_found_in_half_of_a_space(factory, n_objectives, most, toy):
+    problem = toy(n_objectives, "medium", most=most)
+    F = problem.F(true_front(problem))
+    reference = reference_point(F)
+    problem.asked.clear()
+    X = factory(problem.space, 60, 20).propose(problem, Archive(problem.names), 60, np.random.default_rng(0))
+    best = F[spread(F, 60)]  # as many of the true front, well spread
+    assert sum(map(len, problem.asked)) <= 1200
+    assert hypervolume(problem.F(X), reference) > 0.95 * hypervolume(best, reference)
+
+
 def test_nsga3_adds_what_the_archive_lacks_of_the_true_front(toy, measured):
     problem = toy(3)
     front = true_front(problem)
@@ -71,7 +90,7 @@ def test_nsga3_adds_what_the_archive_lacks_of_the_true_front(toy, measured):
     assert set(as_architectures(X)) == rest
 
 
-@both
+@every
 @pytest.mark.parametrize("most", [np.inf, 30])
 @pytest.mark.parametrize("n_objectives", [2, 3])
 def test_far_more_hypervolume_than_random_rows(factory, n_objectives, most, toy, begun):
@@ -88,7 +107,7 @@ def test_far_more_hypervolume_than_random_rows(factory, n_objectives, most, toy,
     assert volume(factory(problem.space, 40, 25)) > 1.5 * random
 
 
-@both
+@every
 def test_a_generation_is_one_prediction_and_no_row_is_visited_twice(factory, toy, begun):
     problem = toy(2, "large")
     archive = begun(problem)
@@ -99,7 +118,7 @@ def test_a_generation_is_one_prediction_and_no_row_is_visited_twice(factory, toy
     assert len(problem.asked) == 9  # and the archive's front
 
 
-@both
+@every
 def test_the_first_generation_is_the_best_of_a_large_archive(factory, toy, measured):
     problem = toy(2)
     everything = problem.space.everything
@@ -108,7 +127,7 @@ def test_the_first_generation_is_the_best_of_a_large_archive(factory, toy, measu
     assert [set(as_architectures(X)) for X in problem.asked[1:2]] == [front]  # after the prediction of the archive
 
 
-@both
+@every
 def test_the_units_of_objectives_make_no_difference(factory, toy, begun):
     optimizer = factory(toy(2).space, 20, 8)
     rows = []
@@ -119,7 +138,7 @@ def test_the_units_of_objectives_make_no_difference(factory, toy, begun):
     assert (rows[0] == rows[2]).all()
 
 
-@both
+@every
 def test_equal_violations_are_decided_by_the_given_seed(factory, toy, begun, monkeypatch):
     problem = toy(2, "large")
     monkeypatch.setattr(type(problem), "violation", lambda _self, X, _F: np.ones(len(X)))
@@ -128,7 +147,7 @@ def test_equal_violations_are_decided_by_the_given_seed(factory, toy, begun, mon
     assert (X == Y).all()
 
 
-@both
+@every
 def test_a_tiny_space_is_listed_without_waiting_for_generations(factory, toy):
     problem = toy(2)
     X = factory(problem.space, 40, 10_000).propose(problem, Archive(problem.names), 480, np.random.default_rng(0))

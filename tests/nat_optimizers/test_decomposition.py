@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import nat_optimizers
+from nat_core.archive import Archive
+from nat_optimizers.decomposition import MOEAD, _two_of, value
+from nat_optimizers.directions import reference_directions
+
+
+@pytest.mark.parametrize("n_objectives", [2, 3, 5, 12])
+def test_the_ideal_is_best_and_the_worse_of_two_is_worse_in_every_direction(n_objectives):
+    directions = reference_directions(n_objectives, 50)
+    rng = np.random.default_rng(0)
+    F = rng.random((30, 1, n_objectives))
+    assert (value(np.zeros((1, n_objectives)), directions) == 0).all()
+    if n_objectives == 2:  # weak dominance holds for Chebyshev's distance alone: the other has a penalty
+        assert (value(F, directions) <= value(F + rng.random(F.shape), directions)).all()
+    assert (value(F * 2, directions) > value(F, directions)).all()
+
+
+def test_a_point_in_a_direction_is_worth_most_to_it():
+    directions = reference_directions(4, 60)
+    inside = directions[(directions > 0).all(axis=1)]
+    assert (value(inside[:, None], inside).argmin(axis=1) == np.arange(len(inside))).all()
+
+
+def test_two_of_are_two_different_numbers_and_all_pairs_occur():
+    pairs = _two_of(4, 500, np.random.default_rng(0))
+    assert {tuple(p) for p in pairs.tolist()} == {(i, j) for i in range(4) for j in range(4) if i != j}
+
+
+class Individual:
+    """As much of pymoo's as a replacement looks at."""
+
+
+def population_of(F, violation):
+    from pymoo.core.population import Population
+
+    population = Population.new("X", np.zeros((len(F), 1)))
+    population.set("F", np.array(F, dtype=float), "G", np.array(violation, dtype=float)[:, None])
+    return population
+
+
+def algorithm_with(F, violation):
+    algorithm = MOEAD(reference_directions(2, len(F)), {"sampling": None})
+    algorithm.pop = population_of(F, violation)
+    algorithm.ideal = np.zeros(2)
+    return algorithm
+
+
+@pytest.mark.parametrize(
+    ("F", "violation", "wins"),
+    [
+        ([0.1, 0.1], 0.0, [True, True, True]),  # better and feasible
+        ([9.0, 9.0], 0.0, [False, False, True]),  # worse: it replaces what is not feasible, and nothing else
+        ([0.1, 0.1], 0.5, [False, False, True]),  # less infeasible
+        ([0.1, 0.1], 2.0, [False, False, False]),  # more infeasible, however good
+    ],
+)
+def test_constraints_come_before_directions(F, violation, wins):
+    algorithm = algorithm_with([[0.0, 1.0], [0.5, 0.5], [0.0, 0.0]], [0.0, 0.0, 1.0])
+    before = list(algorithm.pop)
+    child = population_of([F], [violation])
+    child.set("subproblem", np.array([0]))
+    algorithm._advance(child)
+    took = [now is not then for now, then in zip(algorithm.pop, before, strict=True)]
+    expected = [w and (i == 2 or F[0] < 1) for i, w in enumerate(wins)]
+    assert took[1:] == expected[1:]
+
+
+def test_the_first_rows_are_shared_out_and_infeasible_ones_only_where_feasible_ones_run_out():
+    algorithm = algorithm_with([[0.0, 1.0]] * 3, [0.0] * 3)
+    F = [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.0, 0.0], [0.9, 0.9]]
+    algorithm._initialize_advance(population_of(F, [0, 0, 0, 1, 0]))
+    directions = reference_directions(2, 3)
+    best = [F[int(value(np.array(F[:3]), d).argmin())] for d in directions]
+    assert algorithm.pop.get("F").tolist() == best
+    algorithm._initialize_advance(population_of(F[2:4], [0, 1]))  # two rows for three directions
+    assert sorted(algorithm.pop.get("CV")[:, 0]) == [0, 0, 1]
+
+
+def test_children_bear_the_number_of_the_neighbourhood_that_their_parents_are_of(toy, monkeypatch):
+    """Parents from the neighbourhood alone, no mutation and no crossover: a child is one of its neighbours."""
+    from nat_optimizers import decomposition
+
+    problem = toy(2, "large")
+    met = []
+    original = decomposition.MOEAD._children
+
+    def children(self, subproblems):
+        made = original(self, subproblems)
+        near = [{tuple(x) for x in self.pop[self.neighbours[s]].get("X").tolist()} for s in subproblems]
+        met.extend(tuple(x) in n for x, n in zip(made.get("X").tolist(), near, strict=True))
+        return made
+
+    monkeypatch.setattr(decomposition.MOEAD, "_children", children)
+    monkeypatch.setattr(decomposition, "_NEAR", 1.0)
+    optimizer = nat_optimizers.moead(problem.space, 60, 3, crossover=0.0, mutation_eta=1e9)
+    optimizer.propose(problem, Archive(problem.names), 5, np.random.default_rng(0))
+    assert len(met) > 60
+    assert np.mean(met) > 0.95  # a huge eta moves hardly any variable
