@@ -8,13 +8,15 @@ import sys
 
 import numpy as np
 import pytest
+import toyrun
 
 from nat_core.contracts import OperatorSpace
-from nat_core.encoding import random_encodings
+from nat_core.encoding import new_rows, random_encodings
 from nat_core.options import options
 from nat_core.plugins import load
 from nat_core.testing import (
     CostModelContract,
+    DirectOptimizerContract,
     OptimizerContract,
     SearchSpaceContract,
     SmallSpace,
@@ -100,7 +102,14 @@ class TestSurrogatesOnALargeSpace(SurrogateContract):
 class TestOptimizers(OptimizerContract):
     @pytest.fixture
     def optimizer(self, offer, space):
-        return made(offer, space, population=20, generations=5, trials=60)
+        return made(offer, space, population=20, generations=5, trials=60, rows=200)
+
+
+@all_of("optimizers")
+class TestDirectOptimizers(DirectOptimizerContract):
+    @pytest.fixture
+    def optimizer(self, offer, space):
+        return made(offer, space)
 
 
 def test_the_contracts_need_nothing_heavy():
@@ -136,7 +145,15 @@ class Careless:
 
     def propose(self, problem, archive, n, rng):
         X = problem.space.sample(n, rng)
-        return {"known": archive.X[:n], "few": X[:1], "double": X[[0] * n], "floats": X.astype(float)}[self.fault]
+        new = new_rows(problem.space.sample(9 * n, rng), archive.architectures)[:n]
+        answers = {"known": archive.X[:n], "few": X[:1], "double": X[[0] * n], "floats": X.astype(float), "any": new}
+        return answers[self.fault]
+
+    def ask(self, problem, archive, n, rng):
+        new = new_rows(problem.space.sample(9 * n, rng), archive.architectures)[:n]
+        if self.fault == "peeks":
+            problem.F(new)
+        return new
 
     def __call__(self, X):
         if self.fault == "changes X":
@@ -169,6 +186,9 @@ BREAKS = [
     (OptimizerContract, "few", "test_rows_are_canonical_distinct_and_new"),
     (OptimizerContract, "double", "test_rows_are_canonical_distinct_and_new"),
     (OptimizerContract, "floats", "test_it_begins_without_an_archive"),
+    (OptimizerContract, "any", "test_rows_that_keep_the_constraints_come_first"),
+    (DirectOptimizerContract, "any", "test_rows_that_keep_the_constraints_come_first"),
+    (DirectOptimizerContract, "peeks", "test_rows_are_canonical_distinct_and_new"),
     (CostModelContract, "mean", "test_a_cost_belongs_to_its_row_alone"),
     (CostModelContract, "changes X", "test_asking_changes_nothing"),
 ]
@@ -178,6 +198,11 @@ BREAKS = [
 def test_a_broken_promise_fails_its_test(contract, fault, test):
     with pytest.raises(AssertionError):
         getattr(contract(), test)(SmallSpace(), Careless(fault))
+
+
+def test_an_optimizer_that_only_proposes_is_not_asked():
+    with pytest.raises(pytest.skip.Exception, match="no `ask`"):
+        DirectOptimizerContract().test_no_rows_on_demand(SmallSpace(), toyrun.Optimizer())
 
 
 @pytest.mark.parametrize(

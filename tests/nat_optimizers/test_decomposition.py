@@ -31,10 +31,6 @@ def test_two_of_are_two_different_numbers_and_all_pairs_occur():
     assert {tuple(p) for p in pairs.tolist()} == {(i, j) for i in range(4) for j in range(4) if i != j}
 
 
-class Individual:
-    """As much of pymoo's as a replacement looks at."""
-
-
 def population_of(F, violation):
     from pymoo.core.population import Population
 
@@ -51,23 +47,22 @@ def algorithm_with(F, violation):
 
 
 @pytest.mark.parametrize(
-    ("F", "violation", "wins"),
+    ("F", "violation", "replaced"),
     [
-        ([0.1, 0.1], 0.0, [True, True, True]),  # better and feasible
-        ([9.0, 9.0], 0.0, [False, False, True]),  # worse: it replaces what is not feasible, and nothing else
-        ([0.1, 0.1], 0.5, [False, False, True]),  # less infeasible
-        ([0.1, 0.1], 2.0, [False, False, False]),  # more infeasible, however good
+        ([0.1, 0.1], 0.0, [0, 1, 2]),  # better in every direction, and feasible
+        ([0.1, 0.9], 0.0, [0, 2]),  # better in the first direction alone; the last row is not feasible
+        ([9.0, 9.0], 0.0, [2]),  # worse in every direction
+        ([0.1, 0.1], 0.5, [2]),  # not feasible, but less so
+        ([0.1, 0.1], 2.0, []),  # less feasible than any, however good
     ],
 )
-def test_constraints_come_before_directions(F, violation, wins):
+def test_constraints_come_before_directions(F, violation, replaced):
     algorithm = algorithm_with([[0.0, 1.0], [0.5, 0.5], [0.0, 0.0]], [0.0, 0.0, 1.0])
-    before = list(algorithm.pop)
+    assert algorithm.directions.tolist() == [[0, 1], [0.5, 0.5], [1, 0]]
     child = population_of([F], [violation])
     child.set("subproblem", np.array([0]))
     algorithm._advance(child)
-    took = [now is not then for now, then in zip(algorithm.pop, before, strict=True)]
-    expected = [w and (i == 2 or F[0] < 1) for i, w in enumerate(wins)]
-    assert took[1:] == expected[1:]
+    assert [i for i, row in enumerate(algorithm.pop) if row is child[0]] == replaced
 
 
 def test_the_first_rows_are_shared_out_and_infeasible_ones_only_where_feasible_ones_run_out():

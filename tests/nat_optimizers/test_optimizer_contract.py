@@ -20,13 +20,13 @@ from nat_core.testing import DirectOptimizerContract, OptimizerContract
 
 EVOLUTION = ("nsga3", "nsga2", "unsga3", "moead", "agemoea", "sms-emoa")
 OPTIMIZERS = {
-    **{name: {"population": 20, "generations": 6} for name in EVOLUTION},
+    **{name: {"population": 12, "generations": 4} for name in EVOLUTION},
     "local-search": {"width": 20, "rows": 100, "step": 20},
     "random": {},
-    "optuna": {"trials": 60, "population": 20},
-    "optuna:nsga2": {"sampler": "nsga2", "trials": 60, "population": 20},
+    "optuna": {"trials": 30, "population": 12},
+    "optuna:nsga2": {"sampler": "nsga2", "trials": 30, "population": 12},
     "optuna:tpe": {"sampler": "tpe", "trials": 20, "population": 20},
-    "optuna:random": {"sampler": "random", "trials": 60, "population": 20},
+    "optuna:random": {"sampler": "random", "trials": 30, "population": 12},
 }  # optuna:gp takes seconds a row: its tests stand with those of Optuna
 every_optimizer = pytest.mark.parametrize("name", OPTIMIZERS)
 either_way = pytest.mark.parametrize("way", ["propose", "ask"])
