@@ -240,7 +240,9 @@ def test_an_unknown_name_is_answered_with_near_ones_and_all():
     registry = load()
     with pytest.raises(PluginError) as caught:
         registry.find("optimizers", "nsga4")
-    assert str(caught.value).startswith("unknown optimizer 'nsga4'. Did you mean 'nsga3' or 'nsga2' or 'unsga3'? Known: ")
+    assert str(caught.value).startswith(
+        "unknown optimizer 'nsga4'. Did you mean 'nsga3' or 'nsga2' or 'unsga3'? Known: "
+    )
     assert all(name in str(caught.value) for name in registry.of("optimizers"))
     with pytest.raises(PluginError, match=r"unknown search space 'nothing'. Known: "):
         registry.find("search_spaces", "nothing")
