@@ -28,7 +28,7 @@ from nat_optimizers.options import at_least
 _SAMPLERS = ("nsga3", "nsga2", "tpe", "gp", "random")
 _TRIALS = 500
 _GP_TRIALS = 20  # a second and more for each
-_ROUNDS = {"gp": 1, "tpe": 2}  # of asking for what is new: the others cost next to nothing
+_ROUNDS = {"gp": 1, "tpe": 2}  # of asking for rows that are new: of the others, each costs next to nothing
 _MOST_EHVI = 3  # objectives: for four, Optuna's expected hypervolume improvement takes ten seconds a row
 _AUGMENTED = 0.05  # share of the plain sum in a scalar, as in ParEGO
 
@@ -62,17 +62,15 @@ class OptunaStudy:
 
     def ask(self, problem: MeasuredProblem, archive: Archive, n: int, rng: np.random.Generator) -> Encodings:
         """`n` new rows that the sampler asks for, knowing what was measured. Failures are left out."""
-        known = Visited(archive.measured.X, archive.measured.F, archive.measured.violation)
+        space, known = problem.space, Visited(archive.measured.X, archive.measured.F, archive.measured.violation)
         if not len(known):
-            return new_of(problem, archive, n, rng, lambda k: problem.space.sample(k, rng))
-        rounds = 1 if self.sampler == "gp" else ROUNDS  # seconds a row
+            return new_of(problem, archive, n, rng, lambda k: space.sample(k, rng))
+        rounds = _ROUNDS.get(self.sampler, ROUNDS)
         with _quiet():
             if self._needs_scalars(known):
-                return new_of(
-                    problem, archive, n, rng, lambda k: self._scalar_rows(problem.space, known, k, rng), rounds
-                )
-            study = self._study(problem.space, known, min(self.parents, max(len(known), 2)), rng)
-            return new_of(problem, archive, n, rng, lambda k: _asked(study, problem.space, k)[1], rounds)
+                return new_of(problem, archive, n, rng, lambda k: self._scalar_rows(space, known, k, rng), rounds)
+            study = self._study(space, known, min(self.parents, max(len(known), 2)), rng)
+            return new_of(problem, archive, n, rng, lambda k: _asked(study, space, k)[1], rounds)
 
     @property
     def _budget(self) -> int:
