@@ -14,7 +14,7 @@ from nat_core.encoding import Objectives
 from nat_core.pareto import normalised, ranks
 from nat_optimizers.tournaments import by_rank
 
-_EXACT = (2, 3)  # objectives: the exact contributions of 200 rows take 0.03 ms for three, 6 ms for four, 140 ms for five
+_EXACT = (2, 3)  # objectives: exact contributions of 200 rows take 0.03 ms for three, 6 ms for four, 140 ms for five
 _SAMPLES = 4000  # points that stand for the volume where it is estimated
 _REFERENCE = 1.1  # of the estimate, in units of the front's ranges
 
