@@ -46,6 +46,17 @@ def random_encodings(variables: Sequence[Variable], n: int, rng: np.random.Gener
     return rng.integers(0, sizes(variables), size=(n, len(variables)))
 
 
+def sized_encodings(variables: Sequence[Variable], size: Values, rng: np.random.Generator) -> Encodings:
+    """X (n, n_variables), not canonical: choices about a share `size` (n,) of the way from the first to the last.
+
+    Uniform choices make networks of medium size, nearly all of them. Choices that lean the same way in all variables
+    make small and large ones too.
+    """
+    lean = 4 * size[:, None]
+    share = rng.beta(0.5 + lean, 4.5 - lean, size=(len(size), len(variables)))
+    return np.minimum((share * sizes(variables)).astype(np.int64), sizes(variables) - 1)
+
+
 def sizes(variables: Sequence[Variable]) -> Encodings:
     """How many choices each variable has, (n_variables,)."""
     return np.array([len(v.choices) for v in variables], dtype=np.int64)

@@ -5,6 +5,8 @@ Rows that could not be measured must be dropped by the caller: a NaN has no plac
 
 from __future__ import annotations
 
+import heapq
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,6 +20,7 @@ AUGMENTATION = 1e-4  # weight of the sum in the achievement function
 # Directions. Measured: within 0.1 % of the exact value at 7 objectives; at 12, 5 % for two dozen points and 0.3 % from
 # a hundred on; in some tenths of a second.
 _SAMPLES = 2**18
+_BEYOND = 1.1  # the reference point of what is added, in ranges from the best value to the worst
 _BLOCK = 64  # rows whose distances to all others are held at once
 _FAR = 1e20  # twelve such factors still make a finite number
 
@@ -136,6 +139,40 @@ def spread(F: Objectives, n: int, among: Objectives | None = None) -> NDArray[np
         rank[pick] = np.iinfo(np.int64).max
         nearest = np.minimum(nearest, _distances(points, points[pick : pick + 1])[:, 0])
     return np.array(chosen, dtype=np.int64)
+
+
+def most_added(F: Objectives, n: int, among: Objectives) -> NDArray[np.int64]:
+    """At most `n` rows of F, each the one that adds most to the hypervolume of `among` and the rows taken before it.
+
+    Rows that add nothing are not taken. The reference point lies a tenth of the range of `among` beyond its worst values
+    (of F, where `among` is empty). Exact, so for `EXACT` objectives at most. What a row adds only shrinks as others are
+    taken, so a row is asked again only when it comes first with what it added before (Minoux, 1978).
+    """
+    like = among if len(among) else F
+    points, there = normalised(F, like), normalised(among, like)
+    volume = _volume(there)
+    added = [(-(_volume(np.vstack([there, point])) - volume), i, 0) for i, point in enumerate(points)]
+    heapq.heapify(added)
+    chosen = list[int]()
+    while added and len(chosen) < n:
+        gain, i, asked_at = heapq.heappop(added)
+        if gain >= 0:
+            break
+        if asked_at == len(chosen):
+            chosen.append(i)
+            there = np.vstack([there, points[i]])
+            volume = _volume(there)
+        else:
+            heapq.heappush(added, (min(volume - _volume(np.vstack([there, points[i]])), 0.0), i, len(chosen)))
+    return np.array(chosen, dtype=np.int64)
+
+
+def _volume(points: Objectives) -> float:
+    """The hypervolume of normalised points up to a tenth of the range beyond the worst."""
+    import moocore
+
+    inside = points[(points < _BEYOND).all(axis=1)]
+    return float(moocore.hypervolume(inside, ref=np.full(points.shape[1], _BEYOND))) if len(inside) else 0.0
 
 
 def trade_offs(F: Objectives) -> tuple[Values, NDArray[np.int64]]:

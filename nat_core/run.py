@@ -282,7 +282,7 @@ def _about(run: Run, identity: Mapping[str, Any]) -> str:
 def iterate(run: Run, ledger: Ledger) -> Iterator[Archive]:
     """The search, each archive announced to the listeners."""
     registry = plugins.registry()
-    for archive in search(run.problem, run.surrogate, run.optimizer, run.plan, run.config.seed, ledger):  # type: ignore[arg-type]
+    for archive in search(run.problem, run.surrogate, run.optimizer, run.plan, run.config.seed, ledger):
         registry.announce("on_iteration", run=run, archive=archive)
         yield archive
 

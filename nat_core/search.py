@@ -1,6 +1,6 @@
 """The search of Neural Architecture Transfer (Lu et al., TPAMI 2021), as a generator of archives.
 
-    start     corners and a random sample; adapt the supernet to them; measure them
+    start     corners and networks of all sizes; adapt the supernet to them; measure them
     repeat    fit the surrogates; propose on their predictions; choose what is worth measuring
               adapt the supernet to the archive; measure what was chosen, and what the new weights made stale
               yield the archive
@@ -20,16 +20,18 @@ from typing import Literal
 import numpy as np
 
 from nat_core.archive import Archive
-from nat_core.contracts import Function, Optimizer, Surrogate
-from nat_core.encoding import Architecture, Encodings, Values, new_rows, sizes
-from nat_core.errors import FailureBudgetError, NatError
+from nat_core.contracts import DirectOptimizer, Function, Optimizer, Surrogate
+from nat_core.encoding import Architecture, Encodings, Values, new_rows, sized_encodings, sizes
+from nat_core.errors import ConfigError, FailureBudgetError, NatError
 from nat_core.ledger import Batch, Ledger
-from nat_core.pareto import spread
+from nat_core.pareto import EXACT, most_added, spread
 from nat_core.problem import Predicted, Problem
 from nat_core.proposals import Visited, fill, order, visit
 from nat_core.seeding import rng
 
 log = logging.getLogger("nat_core")
+
+_DRAWS = 20  # of as many networks as begin a search: constraints may leave few of them
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,12 @@ class Plan:
 
 
 def search(
-    problem: Problem, surrogate: Surrogate, optimizer: Optimizer, plan: Plan, seed: int, ledger: Ledger
+    problem: Problem, surrogate: Surrogate | None, optimizer: Optimizer, plan: Plan, seed: int, ledger: Ledger
 ) -> Iterator[Archive]:
-    """Yield the archive after the initial sample and after each iteration."""
+    """Yield the archive after the initial sample and after each iteration.
+
+    Without a surrogate nothing is predicted: the optimizer, a `DirectOptimizer`, asks for what is measured.
+    """
     archive = everything = Archive(problem.names)
     for iteration in range(plan.iterations + 1):
         batch = ledger.batch(iteration)
@@ -71,10 +76,12 @@ def search(
 
 
 def first(problem: Problem, n: int, rng: np.random.Generator) -> Encodings:
-    """The two corners of the space and a random sample, (n, n_variables): as far as they go, within the constraints."""
-    corners = np.stack([np.zeros_like(sizes(problem.space.variables)), sizes(problem.space.variables) - 1])
-    drawn = problem.space.sample(20 * n, rng)
-    candidates = new_rows(problem.space.canonicalize(np.vstack([corners, drawn])))
+    """The two corners of the space and networks of all sizes between, (n, n_variables): within the constraints first."""
+    variables = problem.space.variables
+    corners = np.stack([np.zeros_like(sizes(variables)), sizes(variables) - 1])
+    shares = (np.arange(n) + 0.5) / n
+    drawn = [sized_encodings(variables, rng.permutation(shares), rng) for _ in range(_DRAWS)]
+    candidates = new_rows(problem.space.canonicalize(np.vstack([corners, *drawn])))
     order = np.argsort(problem.cost_violation(candidates), kind="stable")
     return fill(problem.space, candidates[order], Archive(problem.names), n, rng)
 
@@ -82,7 +89,7 @@ def first(problem: Problem, n: int, rng: np.random.Generator) -> Encodings:
 def propose(
     problem: Problem,
     archive: Archive,
-    surrogate: Surrogate,
+    surrogate: Surrogate | None,
     optimizer: Optimizer,
     plan: Plan,
     seed: int,
@@ -91,13 +98,32 @@ def propose(
     final: frozenset[Architecture] = frozenset(),
 ) -> Batch:
     """Predict, optimize, choose. What is `final` is not proposed again, whether the archive holds it still or not."""
+    known, draw = archive.architectures | final, rng(seed, "propose", iteration)
+    if surrogate is None:
+        with ledger.timed("optimizer"):
+            asked = ask(problem, archive, optimizer, plan.batch, draw, known)
+        return Batch(asked, None, leaving(archive, len(asked), plan.capacity))
     with ledger.timed("surrogate"):
         predicted = problem.predict(fit(problem, fit_set(archive.measured, plan.fit_size), surrogate))
     with ledger.timed("optimizer"):
-        pool = optimizer.propose(predicted, archive, max(plan.pool, plan.batch), rng(seed, "propose", iteration))
-        pool = worthy(problem, pool, archive.architectures | final)
+        pool = worthy(problem, optimizer.propose(predicted, archive, max(plan.pool, plan.batch), draw), known)
         chosen = choose(predicted, pool, archive, plan.batch)
     return Batch(chosen.X, chosen.F, leaving(archive, len(chosen), plan.capacity))
+
+
+def ask(
+    problem: Problem,
+    archive: Archive,
+    optimizer: Optimizer,
+    n: int,
+    rng: np.random.Generator,
+    known: frozenset[Architecture],
+) -> Encodings:
+    """What an optimizer wants measured where nothing is predicted, (at most n, n_variables)."""
+    if not isinstance(optimizer, DirectOptimizer):
+        raise ConfigError(f"{type(optimizer).__name__} cannot search without a surrogate: it has no method ask()")
+    asked = worthy(problem, optimizer.ask(problem, archive, n, rng), known)
+    return asked[np.argsort(problem.cost_violation(asked), kind="stable")][:n]
 
 
 def fit(problem: Problem, archive: Archive, surrogate: Surrogate) -> dict[str, Function]:
@@ -126,14 +152,20 @@ def worthy(problem: Problem, pool: Encodings, known: frozenset[Architecture]) ->
 
 
 def choose(predicted: Predicted, pool: Encodings, archive: Archive, n: int) -> Visited:
-    """The rows of the pool worth measuring: within the constraints, along the front, far from what is known.
+    """The rows of the pool worth measuring: within the constraints, and adding most to the archive's front.
 
-    The archive's front stands by as predicted, so that all values are on one scale.
+    What a row would add is the hypervolume between its predictions and the front as it was measured. Rows that would
+    add nothing, and all rows where there are too many objectives for the volume, follow by an even spread.
     """
     visited = visit(predicted, pool)
     front = archive.front.where(archive.front.violation <= 0)
-    among = predicted.F(front.X) if len(front) else np.empty((0, len(predicted.names)))
-    return visited[order(visited, n, among)]
+    chosen = np.empty(0, dtype=np.int64)
+    if len(front) and len(predicted.names) <= EXACT:
+        feasible = np.flatnonzero(visited.violation <= 0)
+        chosen = feasible[most_added(visited.F[feasible], n, front.F)]
+    rest = np.setdiff1d(np.arange(len(visited)), chosen)
+    there = np.vstack([front.F.reshape(-1, len(predicted.names)), visited.F[chosen]])
+    return visited[np.concatenate([chosen, rest[order(visited[rest], n - len(chosen), there)]])]
 
 
 def leaving(archive: Archive, n_new: int, capacity: int | None) -> tuple[Architecture, ...]:

@@ -89,10 +89,9 @@ def _ours(cell: Cell, run: Run) -> Trace:
     ledger = Ledger(run.problem, journal, WeightStore(Path(), {}, journal), _silent)
     most = _most(cell)
     iterations = max(math.ceil((most - run.plan.initial) / run.plan.batch), 0)
-    surrogate: Any = run.surrogate  # none is one too
     plan = replace(run.plan, iterations=iterations)
     start = time.perf_counter()
-    for _ in search(run.problem, surrogate, run.optimizer, plan, cell.seed, ledger):
+    for _ in search(run.problem, run.surrogate, run.optimizer, plan, cell.seed, ledger):
         if cell.fail and sum(r["kind"] == "measured" for r in journal.records) >= cell.evaluations:
             break
     spent = time.perf_counter() - start

@@ -31,15 +31,20 @@ def register_surrogates() -> Mapping[str, Callable[..., Surrogate]]:
 def rbf(
     space: SearchSpace,
     members: Annotated[int, "interpolants in the ensemble"] = 500,
+    subsets: Annotated[int, "random subsets of features; members share them, and predictions cost as many"] = 25,
+    least_share: Annotated[float, "the smallest subset's share of all features"] = 0.3,
+    sample_fraction: Annotated[float, "share of the measurements that each member sees"] = 0.9,
+    max_samples: Annotated[int, "measurements that a member sees at most"] = 400,
     kernel: Annotated[Literal["cubic", "linear", "thin-plate"], "the radial function of each member"] = "cubic",
-    sample_fraction: Annotated[float, "share of the measurements that each member sees"] = 1.0,
-    smoothing: Annotated[float, "how far members may miss their measurements; 0 goes through them"] = 0.03,
+    smoothing: Annotated[float, "how far members may miss their measurements; 0 goes through them"] = 0.3,
     seed: Annotated[int, "of the random subsets"] = 0,
 ) -> Surrogate:
-    """NAT's ensemble of radial-basis interpolants, each on a random subset of variables."""
+    """NAT's ensemble of radial-basis interpolants, each on random subsets of features and of measurements."""
+    from nat_surrogates.learning import Learner
     from nat_surrogates.rbf_ensemble import RbfEnsemble
 
-    return RbfEnsemble(space, members, kernel, sample_fraction, smoothing, seed)
+    fit = RbfEnsemble(members, subsets, least_share, sample_fraction, max_samples, kernel, smoothing, seed)
+    return Learner(space, fit)
 
 
 def gp(

@@ -1,11 +1,17 @@
-"""NAT's surrogate: the mean of many radial-basis interpolants, each on a random subset of variables.
+"""NAT's surrogate: the mean of many radial-basis interpolants, each on random subsets of features and of measurements.
 
-After Lu et al., "Neural Architecture Transfer", TPAMI 2021, and the released code: 500 cubic interpolants
-with a linear tail (Powell, 1992). Three things differ. All members are solved and evaluated as stacked matrices, since
-one at a time they take minutes. A member whose points do not determine its linear tail (fewer points than variables, or
-points that coincide in its subset) is not drawn again, but has the slopes of its tail held back by a small penalty. And
-members need not go through their points: on measured OFA networks that ranks a little better (Kendall 0.889 against
-0.880 with 100 points, alike with 300); `smoothing=0` gives back the released behaviour.
+After Lu et al., "Neural Architecture Transfer", TPAMI 2021, and the released code: 500 cubic interpolants with a linear
+tail (Powell, 1992). Four things differ.
+
+Features that tell more are drawn more often. Where one of them decides most (the resolution of the pictures, say),
+members that miss it spoil the mean: on networks of mixed resolutions, Kendall's tau rises from 0.77 to 0.89 at 100.
+
+Members share subsets of features: twenty that differ in their measurements alone have one radial part, since the sum of
+their weights predicts the sum of their predictions. So 500 members cost a prediction what 25 would.
+
+Slopes of the tail are held back by a small penalty: every system can be solved, however few or alike its points.
+
+Members need not go through their points: `smoothing=0` gives back the released behaviour.
 
 A member with features w (a 0/1 mask) and samples z_1 … z_k predicts Σ_i a_i φ(|w∘(z − z_i)|) + b + c·(w∘z), where
 
@@ -13,94 +19,121 @@ A member with features w (a 0/1 mask) and samples z_1 … z_k predicts Σ_i a_i 
     ⎢       1ᵀ          0    0  ⎥ ⎢b⎥ = ⎢0⎥     Φ_ij = φ(|w∘(z_i − z_j)|),  W's rows are w∘z_i
     ⎣       Wᵀ          0  −r·I ⎦ ⎣c⎦   ⎣0⎦
 
-Without c this is a system with the matrix Φ + smoothing·I + W Wᵀ/r. For the φ here it is positive definite on
-Σ a_i = 0, and so solvable whatever the points, if r is small enough: `tail_penalty`.
+The last row gives c = Wᵀa/r, which leaves a system with the matrix S = Φ + smoothing·I + W Wᵀ/r. For the φ here S is
+positive definite on Σ a_i = 0 if r is small enough (`tail_penalty`). With P the projection onto Σ a_i = 0, that is
+
+    (P S P + 1 1ᵀ/k) a = P y,      b = mean of y − S a
+
+which a Cholesky factorisation solves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.linalg import cho_factor, cho_solve
 
-from nat_core.contracts import Function, SearchSpace
-from nat_core.encoding import Encodings, Values
+from nat_core.encoding import Values
 from nat_core.errors import ConfigError, unknown
 from nat_core.seeding import rng
-from nat_surrogates.learning import Matrix, Points, learn
+from nat_surrogates.points import Matrix, Points
 
 Kernel = Callable[[Matrix], Matrix]  # squared distances → φ of the distances
-Masks = NDArray[np.float64]  # (members, n_inputs)  1 where a member looks at an input, else 0
-Samples = NDArray[np.int64]  # (members, k)  the rows of Z that a member sees
+Masks = NDArray[np.float64]  # (subsets, n_inputs)  1 where members look at an input, else 0
 
-RIDGE = 1e-6  # the least smoothing, as released: points with different y may coincide in a member's subset
+RIDGE = 1e-6  # the least smoothing, as released: points with different y may coincide in a subset of features
 CHUNK = 120_000  # numbers in one temporary array: they stay in the cache, and memory stays bounded at any n
 
 
 @dataclass(frozen=True)
 class RbfEnsemble:
-    """A `Surrogate`. The factory `nat_surrogates.rbf` describes the options."""
+    """A `Fit`. The factory `nat_surrogates.rbf` describes the options."""
 
-    space: SearchSpace
     members: int
-    kernel: str
+    subsets: int
+    least_share: float
     sample_fraction: float
+    max_samples: int
+    kernel: str
     smoothing: float
     seed: int
 
     def __post_init__(self) -> None:
         if self.kernel not in KERNELS:
             raise ConfigError(unknown("kernel", self.kernel, KERNELS))
-        if self.members < 1:
-            raise ConfigError(f"members must be at least 1, not {self.members}")
+        for name, count in (("members", self.members), ("subsets", self.subsets), ("max_samples", self.max_samples)):
+            if count < 1:
+                raise ConfigError(f"{name} must be at least 1, not {count}")
         if not 0 < self.sample_fraction <= 1:
             raise ConfigError(f"sample_fraction must be above 0 and at most 1, not {self.sample_fraction}")
+        if not 0 <= self.least_share <= 1:
+            raise ConfigError(f"least_share must be from 0 to 1, not {self.least_share}")
         if not 0 <= self.smoothing < np.inf:
             raise ConfigError(f"smoothing must be 0 or more, not {self.smoothing}")
 
-    def fit(self, X: Encodings, y: Values) -> Function:
-        """A function of an objective's own type. The same rows in any order give the same function."""
-        return learn(self._fit, self.space, X, y)
-
-    def _fit(self, Z: Points, y: Values) -> Interpolants:
-        masks, samples = subsets(len(Z), Z.shape[1], self.members, self.sample_fraction, rng(self.seed, "rbf"))
+    def __call__(self, Z: Points, y: Values) -> Interpolants:
+        """Draw the subsets and solve for all members."""
+        draw = rng(self.seed, "rbf")
+        masks = feature_subsets(Z, y, min(self.subsets, self.members), self.least_share, draw)
+        k = min(max(1, round(self.sample_fraction * len(Z))), self.max_samples)
+        samples = [
+            np.stack([np.sort(draw.permutation(len(Z))[:k]) for _ in range(n)])
+            for n in shares(self.members, len(masks))
+        ]
         return interpolate(Z, y, masks, samples, KERNELS[self.kernel], self.smoothing, tail_penalty(Z.shape[1]))
 
 
 @dataclass(frozen=True)
 class Interpolants:
-    """The mean of fitted members. They share one list of centres; a member's weight is 0 where it has no sample."""
+    """The mean of fitted members: one radial part for each subset of features, with the weights of all its members."""
 
     kernel: Kernel
     centres: Points  # (n, n_inputs)
-    masks: Masks  # (members, n_inputs)
-    weights: Matrix  # (n, members)
-    tails: Matrix  # (members, 1 + n_inputs)
+    masks: Masks  # (subsets, n_inputs)
+    weights: Matrix  # (n, subsets)
+    slopes: Values  # (n_inputs,)
     offset: float
 
     def __call__(self, Z: Points) -> Values:
         """The mean over members, (n,), for n ≥ 1 points."""
         rows = max(1, CHUNK // self.weights.size)
         radial = [self._radial(Z[start : start + rows]) for start in range(0, len(Z), rows)]
-        tail = self.tails.mean(axis=0)
-        return np.asarray(np.concatenate(radial) + tail[0] + Z @ tail[1:] + self.offset)
+        return np.asarray(np.concatenate(radial) + Z @ self.slopes + self.offset)
 
     def _radial(self, Z: Points) -> Values:
-        """The radial part, (n,). One product gives the squared distances of all members, as masks are 0 or 1."""
+        """The radial part, (n,). One product gives the squared distances of all subsets, as masks are 0 or 1."""
         differences = Z[:, None, :] - self.centres
         squared = np.square(differences).reshape(-1, Z.shape[1]) @ self.masks.T
-        radial: Values = self.kernel(squared).reshape(len(Z), -1) @ self.weights.ravel()
-        return radial / len(self.masks)
+        return np.asarray(self.kernel(squared).reshape(len(Z), -1) @ self.weights.ravel())
 
 
-def subsets(n: int, n_inputs: int, members: int, fraction: float, rng: np.random.Generator) -> tuple[Masks, Samples]:
-    """For every member 1 … n_inputs random inputs, and `fraction` of the n samples (as many for each: they stack)."""
-    features = rng.integers(1, n_inputs + 1, size=(members, 1))
-    masks = rng.random((members, n_inputs)).argsort(axis=1).argsort(axis=1) < features
-    samples = rng.random((members, n)).argsort(axis=1)[:, : max(1, round(fraction * n))]
-    return masks.astype(np.float64), samples
+def feature_subsets(Z: Points, y: Values, n: int, least_share: float, rng: np.random.Generator) -> Masks:
+    """`n` subsets of between `least_share` of all inputs and all of them, at least one.
+
+    An input's chance is in proportion to the share of y that it explains alone, plus the mean of these shares. Drawn
+    without replacement by exponential clocks (Efraimidis and Spirakis, 2006).
+    """
+    n_inputs = Z.shape[1]
+    sizes = rng.integers(max(1, int(least_share * n_inputs)), n_inputs + 1, size=(n, 1))
+    alone = explained(Z, y)
+    clocks = rng.exponential(size=(n, n_inputs)) / (alone + alone.mean() + np.finfo(float).tiny)
+    masks: Masks = (clocks.argsort(axis=1).argsort(axis=1) < sizes).astype(np.float64)
+    return masks
+
+
+def explained(Z: Points, y: Values) -> Values:
+    """The share of y's variance that each input explains by a line, (n_inputs,): its squared correlation."""
+    Z, y = Z - Z.mean(axis=0), y - y.mean()
+    squared: Values = (y @ Z) ** 2 / ((y @ y) * np.square(Z).sum(axis=0))
+    return squared
+
+
+def shares(members: int, subsets: int) -> Iterator[int]:
+    """How many of the members each subset of features gets, as even as can be."""
+    return (members // subsets + (i < members % subsets) for i in range(subsets))
 
 
 def tail_penalty(n_inputs: int) -> float:
@@ -113,39 +146,41 @@ def tail_penalty(n_inputs: int) -> float:
 
 
 def interpolate(
-    Z: Points, y: Values, masks: Masks, samples: Samples, kernel: Kernel, smoothing: float, penalty: float
+    Z: Points,
+    y: Values,
+    masks: Masks,
+    samples: list[NDArray[np.intp]],
+    kernel: Kernel,
+    smoothing: float,
+    penalty: float,
 ) -> Interpolants:
-    """All members, solved a few at a time."""
-    offset = y.mean()
-    weights, tails = np.zeros((len(masks), len(Z))), np.zeros((len(masks), 1 + Z.shape[1]))
-    k = samples.shape[1]
-    chunk = max(1, CHUNK // k**2)
-    for start in range(0, len(masks), chunk):
-        some = slice(start, start + chunk)
-        rows = samples[some]
-        A = systems(Z[rows] * masks[some, None, :], kernel, smoothing, penalty)
-        b = np.zeros(A.shape[:2])
-        b[:, :k] = y[rows] - offset
-        solved = np.linalg.solve(A, b[:, :, None])[:, :, 0]
-        np.put_along_axis(weights[some], rows, solved[:, :k], axis=1)
-        tails[some] = solved[:, k:]
-    return Interpolants(kernel, Z, masks, np.ascontiguousarray(weights.T), tails, float(offset))
+    """Solve for all members: those with `masks[i]` see, one each, the rows `samples[i]` (members, k) of Z."""
+    weights, slopes, offset = np.zeros((len(Z), len(masks))), np.zeros(Z.shape[1]), 0.0
+    for i, (mask, draws) in enumerate(zip(masks, samples, strict=True)):
+        S, W = system(Z * mask, kernel, smoothing, penalty)
+        for rows in draws:
+            a, b = solve(S[np.ix_(rows, rows)], y[rows])
+            weights[rows, i] += a
+            offset += b
+        slopes += W.T @ weights[:, i] / penalty
+    members = sum(map(len, samples))
+    return Interpolants(kernel, Z, masks, weights / members, slopes / members, offset / members)
 
 
-def systems(W: Matrix, kernel: Kernel, smoothing: float, penalty: float) -> Matrix:
-    """The matrices of the linear systems, (members, k + 1 + n_inputs, …), for masked samples W (members, k, n_inputs).
+def system(W: Points, kernel: Kernel, smoothing: float, penalty: float) -> tuple[Matrix, Points]:
+    """S (n, n) of all points in a subset of features W (n, n_inputs), which is 0 where the mask is; and W."""
+    S = kernel(squared_distances(W)) + W @ W.T / penalty
+    S[np.diag_indices_from(S)] += max(smoothing, RIDGE)
+    return np.asarray(S), W
 
-    The row of an input that a member does not look at is zero but for its diagonal, so that its slope is 0.
-    """
-    members, k, n_inputs = W.shape
-    A = np.zeros((members, k + 1 + n_inputs, k + 1 + n_inputs))
-    A[:, :k, :k] = kernel(squared_distances(W))
-    A[:, :k, k] = A[:, k, :k] = 1.0
-    A[:, :k, k + 1 :] = W
-    A[:, k + 1 :, :k] = W.transpose(0, 2, 1)
-    diagonal = np.arange(k + 1 + n_inputs)
-    A[:, diagonal, diagonal] += np.repeat([max(smoothing, RIDGE), 0.0, -penalty], [k, 1, n_inputs])
-    return A
+
+def solve(S: Matrix, y: Values) -> tuple[Values, float]:
+    """The weights a (k,) with Σ a = 0, and the constant b, of one member."""
+    mean = S.mean(axis=0)
+    centred = S - mean - mean[:, None] + mean.mean()
+    level = float(np.trace(centred)) / len(S) or 1.0  # of the size of the matrix: any positive number would do
+    a = cho_solve(cho_factor(centred + level / len(S), lower=True), y - y.mean())
+    return a, float(np.mean(y - S @ a))
 
 
 def squared_distances(W: Matrix) -> Matrix:

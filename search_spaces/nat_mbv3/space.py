@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from nat_core.contracts import Operator
 from nat_core.encoding import Architecture, Encodings, Variable, as_encodings
 from nat_core.errors import ConfigError
+from nat_mbv3.features import features
 from nat_mbv3.layout import MAX_DEPTH, STAGES, Layer, Layout
 from nat_mbv3.operators import N_SLOTS, OperatorTable, tabulate
 
@@ -125,6 +126,10 @@ class MobileNetV3Space:
         depth = rng.choice(self.depths, size=(n, len(STAGES), 1))
         stages = np.where(np.arange(MAX_DEPTH) < depth, stages, SKIP)
         return self._rows(head, stages.reshape(n, MAX_DEPTH * len(STAGES)))
+
+    def features(self, X: Encodings) -> NDArray[np.float64]:
+        """What a surrogate should look at, (n, n_features): see `nat_mbv3.features`."""
+        return features(X, self._slots(X), len(self.resolutions))
 
     def layout(self, architecture: Architecture) -> Layout:
         """The live layers of an architecture."""
