@@ -144,8 +144,8 @@ def spread(F: Objectives, n: int, among: Objectives | None = None) -> NDArray[np
 def most_added(F: Objectives, n: int, among: Objectives) -> NDArray[np.int64]:
     """At most `n` rows of F, each the one that adds most to the hypervolume of `among` and the rows taken before it.
 
-    Rows that add nothing are not taken. The reference point lies a tenth of the range of `among` beyond its worst values
-    (of F, where `among` is empty). Exact, so for `EXACT` objectives at most. What a row adds only shrinks as others are
+    Rows that add nothing are not taken. The reference point lies a tenth of the range of `among` (of F, where that is
+    empty) beyond its worst values. Exact, so for `EXACT` objectives at most. What a row adds only shrinks as others are
     taken, so a row is asked again only when it comes first with what it added before (Minoux, 1978).
     """
     like = among if len(among) else F

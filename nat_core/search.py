@@ -76,7 +76,7 @@ def search(
 
 
 def first(problem: Problem, n: int, rng: np.random.Generator) -> Encodings:
-    """The two corners of the space and networks of all sizes between, (n, n_variables): within the constraints first."""
+    """The two corners of the space and networks of all sizes between, (n, n_variables): feasible ones first."""
     variables = problem.space.variables
     corners = np.stack([np.zeros_like(sizes(variables)), sizes(variables) - 1])
     shares = (np.arange(n) + 0.5) / n

@@ -20,6 +20,7 @@ from nat_core.pareto import (
     achievement,
     hypervolume,
     hypervolume_method,
+    most_added,
     non_dominated,
     normalised,
     ranks,
@@ -318,3 +319,30 @@ def test_what_is_not_finite_is_refused(bad):
     ):
         with pytest.raises(ValueError, match="objectives must be finite; 1 rows are not"):
             function(F)
+
+
+@pytest.mark.parametrize("n_objectives", [2, 3, 4])
+@pytest.mark.parametrize("n_there", [0, 1, 6])
+def test_most_added_is_the_greedy_choice_that_tries_everything(n_objectives, n_there):
+    for seed in range(8):
+        draw = np.random.default_rng([seed, n_objectives, n_there])
+        F, there = draw.random((12, n_objectives)), draw.random((n_there, n_objectives))
+        like = there if n_there else F
+        points, kept = normalised(F, like), normalised(there, like)
+        corner = np.full(n_objectives, 1.1)
+        expected = list[int]()
+        for _ in range(5):
+            volumes = [hypervolume(np.vstack([kept, p]) + 100, corner + 100) for p in points]
+            best = int(np.argmax(np.round(volumes, 13)))
+            if volumes[best] <= (hypervolume(kept + 100, corner + 100) if len(kept) else 0) * (1 + 1e-12):
+                break
+            expected.append(best)
+            kept = np.vstack([kept, points[best]])
+        assert most_added(F, 5, there).tolist() == expected
+
+
+@given(matrices(least=1), matrices(least=0, columns=(2, 2)))
+def test_most_added_takes_any_numbers(F, there):
+    there = there[:, : F.shape[1]] if there.shape[1] >= F.shape[1] else F[:0]
+    chosen = most_added(F, 3, there).tolist()
+    assert len(set(chosen)) == len(chosen) <= min(3, len(F))

@@ -15,7 +15,7 @@ from toyrun import Estimator, Optimizer, Quiet, Space, Surrogate, Toy, sealed, t
 from nat_core.archive import Archive, Evaluation
 from nat_core.contracts import Measurement
 from nat_core.encoding import as_architectures
-from nat_core.errors import FailureBudgetError, StateError
+from nat_core.errors import ConfigError, FailureBudgetError, StateError
 from nat_core.journal import Journal, read
 from nat_core.ledger import Batch, Ledger, replay
 from nat_core.pareto import hypervolume, reference_point
@@ -401,13 +401,64 @@ def test_stale():
     assert stale(archive, "front", 0).tolist() == [[1]]
 
 
-def test_what_is_chosen_is_feasible_and_far_from_the_front():
-    space = Space()
-    problem = Problem(space, ("a", "b"), {}, {"a": lambda X: X[:, 0] * 1.0, "b": lambda X: 3.0 - X[:, 0]}, ())
-    predicted = problem.predict({})
-    archive = Archive(("a", "b"), (Evaluation((0, 0, 0, 0), (0.0, 3.0), 0, 0),))
-    pool = np.array([(0, 0, 0, 1), (1, 0, 0, 0), (3, 0, 0, 0)])
-    assert choose(predicted, pool, archive, 2).X.tolist() == [[3, 0, 0, 0], [1, 0, 0, 0]]
+def chosen_of(pool, archive, n, constraints=()):
+    """On a line of compromises: a + b is 4, and more where the last variable is set."""
+    costs = {"a": lambda X: X[:, 0] * 1.0, "b": lambda X: 4.0 - X[:, 0] + X[:, 3]}
+    problem = Problem(Space(), ("a", "b"), {}, costs, constraints)
+    return choose(problem.predict({}), np.array(pool), archive, n).X.tolist()
+
+
+def test_what_adds_most_to_the_front_is_chosen():
+    ends = Archive(("a", "b"), (Evaluation((0, 0, 0, 0), (0.0, 4.0), 0, 0), Evaluation((4, 0, 0, 0), (4.0, 0.0), 0, 0)))
+    pool = [(1, 0, 0, 0), (2, 0, 0, 2), (2, 0, 0, 0), (3, 0, 0, 1)]
+    assert chosen_of(pool, ends, 1) == [[2, 0, 0, 0]]
+    assert chosen_of(pool, ends, 2) == [[2, 0, 0, 0], [1, 0, 0, 0]]
+
+
+def test_what_adds_nothing_follows_in_order():
+    ends = Archive(("a", "b"), (Evaluation((0, 0, 0, 0), (0.0, 4.0), 0, 0), Evaluation((2, 0, 0, 0), (2.0, 2.0), 0, 0)))
+    pool = [(0, 0, 0, 1), (2, 0, 0, 2), (1, 0, 0, 0)]
+    assert chosen_of(pool, ends, 3)[0] == [1, 0, 0, 0]
+    assert len(chosen_of(pool, ends, 3)) == 3
+
+
+def test_what_is_not_feasible_is_chosen_last():
+    ends = Archive(("a", "b"), (Evaluation((0, 0, 0, 0), (0.0, 4.0), 0, 0), Evaluation((4, 0, 0, 0), (4.0, 0.0), 0, 0)))
+    bound = (Constraint.parse("a<=1"),)
+    assert chosen_of([(2, 0, 0, 0), (1, 0, 0, 0), (0, 0, 0, 1)], ends, 3, bound)[-1] == [2, 0, 0, 0]
+
+
+def test_with_too_many_objectives_for_the_volume_an_even_spread_is_chosen():
+    names = tuple("abcdefgh")
+    costs = {name: (lambda X, i=i: np.abs(X[:, 0] - i) * 1.0) for i, name in enumerate(names)}
+    predicted = Problem(Space(), names, {}, costs).predict({})
+    archive = Archive(names, (Evaluation((0, 0, 0, 0), tuple(np.abs(np.arange(8.0))), 0, 0),))
+    assert choose(predicted, np.array([(1, 0, 0, 0), (3, 0, 0, 0)]), archive, 1).X.tolist() == [[3, 0, 0, 0]]
+
+
+class Asking:
+    """Asks for random rows, some of them known; predictions it cannot use."""
+
+    propose = None
+
+    def ask(self, problem, archive, n, rng):
+        return np.vstack([archive.X[:1], problem.space.sample(5 * n, rng)])
+
+
+def test_without_a_surrogate_the_optimizer_asks(place):
+    toy = Toy(surrogate=None, optimizer=Asking())
+    archive = toy.run(place)
+    first_batch, *batches = [r for r in read(place / "journal.jsonl") if r["kind"] == "proposed"]
+    assert len(batches) == toy.plan.iterations
+    assert all(r["predicted"] is None for r in batches)
+    assert all(len(r["architectures"]) == toy.plan.batch for r in batches)
+    assert len(archive) == len(first_batch["architectures"]) + toy.plan.batch * len(batches)
+    assert all(e.predicted is None for e in archive)
+
+
+def test_without_a_surrogate_another_optimizer_is_refused(place):
+    with pytest.raises(ConfigError, match=r"Optimizer cannot search without a surrogate: it has no method ask\(\)"):
+        Toy(surrogate=None).run(place)
 
 
 # what is wrong with the weights
