@@ -30,14 +30,16 @@ HEADINGS = {
     "estimators": "Estimators",
     "cost_models": "Cost models",
     "datasets": "Data sets",
+    "baselines": "Baselines",
 }
 SELECTED_BY = {
     "search_spaces": "`--space`, `space` in a run file",
     "surrogates": "`--surrogate`, `surrogate` in a run file",
     "optimizers": "`--optimizer`, `optimizer` in a run file",
-    "estimators": "`--objective`, `objectives` in a run file; costly",
+    "estimators": "`--estimator`, or by name as `--objective`; costly",
     "cost_models": "`--objective`, `--constraint`, `nat cost --cost`; cheap",
     "datasets": "`--data`, `data` in a run file",
+    "baselines": "`nat bench --baseline`",
 }
 
 
