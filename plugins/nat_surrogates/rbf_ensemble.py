@@ -100,14 +100,19 @@ class Interpolants:
     def __call__(self, Z: Points) -> Values:
         """The mean over members, (n,), for n ≥ 1 points."""
         rows = max(1, CHUNK // self.weights.size)
-        radial = [self._radial(Z[start : start + rows]) for start in range(0, len(Z), rows)]
+        lengths = np.square(self.centres) @ self.masks.T
+        radial = [self._radial(Z[start : start + rows], lengths.T) for start in range(0, len(Z), rows)]
         return np.asarray(np.concatenate(radial) + Z @ self.slopes + self.offset)
 
-    def _radial(self, Z: Points) -> Values:
-        """The radial part, (n,). One product gives the squared distances of all subsets, as masks are 0 or 1."""
-        differences = Z[:, None, :] - self.centres
-        squared = np.square(differences).reshape(-1, Z.shape[1]) @ self.masks.T
-        return np.asarray(self.kernel(squared).reshape(len(Z), -1) @ self.weights.ravel())
+    def _radial(self, Z: Points, lengths: Matrix) -> Values:
+        """The radial part, (n,), by |w∘z|² + |w∘c|² − 2 (w∘z)·c for all points, subsets and centres at once."""
+        n, (n_subsets, n_inputs) = len(Z), self.masks.shape
+        seen = (Z[:, None, :] * self.masks).reshape(-1, n_inputs)
+        squared = (seen @ (-2.0 * self.centres.T)).reshape(n, n_subsets, -1)
+        squared += np.square(seen).sum(axis=1).reshape(n, n_subsets, 1)
+        squared += lengths
+        np.maximum(squared, 0.0, out=squared)  # rounding may leave less
+        return np.asarray(self.kernel(squared).reshape(n, -1) @ self.weights.T.ravel())
 
 
 def feature_subsets(Z: Points, y: Values, n: int, least_share: float, rng: np.random.Generator) -> Masks:
