@@ -3,7 +3,7 @@
 A layer's code mixes kernel and expansion, and 0 means that it is not there. Apart, each is a number that grows with the
 layer. Sums over a stage and over the network let a surrogate learn from few measurements what layers have in common;
 the factors before them set how much it expects of that. On measured OFA networks the RBF ensemble ranks with Kendall's
-tau 0.93 from 100 of them, against 0.89 on codes (`benchmarks/surrogates.py`).
+tau 0.92 from 100 of them, against 0.89 on codes (`benchmarks/surrogates.py`).
 """
 
 from __future__ import annotations

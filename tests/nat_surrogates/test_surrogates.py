@@ -31,7 +31,7 @@ SMALLER = {
 FACTORIES = nat_surrogates.register_surrogates()
 MAKERS = {
     **{name: functools.partial(factory, **SMALLER.get(name, {})) for name, factory in FACTORIES.items()},
-    "rbf through its points": lambda space: rbf(space, members=50, smoothing=0.0),
+    "rbf as released": lambda space: rbf(space, members=50, smoothing=0.0, least_share=0.0, sample_fraction=1.0),
     "rbf on few samples": lambda space: rbf(space, members=50, sample_fraction=0.2),
     "rbf linear": lambda space: rbf(space, members=50, kernel="linear"),
     "rbf thin-plate": lambda space: rbf(space, members=50, kernel="thin-plate"),
