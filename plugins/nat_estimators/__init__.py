@@ -10,7 +10,7 @@ from nat_core.contracts import Dataset, Estimator, SearchSpace
 
 if TYPE_CHECKING:
     from nat_estimators.accuracy import Top1Error
-    from nat_estimators.ofa_predictor import OFAPredictor
+    from nat_estimators.predicted_accuracy import OFAPredictor
 
 
 def top1_error(
@@ -57,7 +57,7 @@ def ofa_predictor(
     weights: Annotated[str, "acc_predictor.pth of once-for-all (han-cai/files on the Hugging Face hub, folder ofa)"],
 ) -> OFAPredictor:
     """Top-1 error on ImageNet as once-for-all's published network predicts it, for mbv3 at width 1.2. Needs no data."""
-    from nat_estimators.ofa_predictor import OFAPredictor
+    from nat_estimators.predicted_accuracy import OFAPredictor
 
     return OFAPredictor(space, weights)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import logging
 import subprocess
 import sys
@@ -296,3 +297,11 @@ def test_loading_all_plugins_imports_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_no_module_of_ours_hides_a_factory():
+    """Importing `nat_x.name` puts that module in the place of the function `name`: a second load finds no factory."""
+    ours = [o.factory for o in load().offers if o.distribution == OWN and o.factory is not None]
+    assert len(ours) > 20
+    hidden = [f"{f.__module__}.{f.__name__}" for f in ours]
+    assert [name for name in hidden if importlib.util.find_spec(name) is not None] == []
