@@ -24,7 +24,7 @@ def test_a_signal_ends_cleanly_and_says_how_to_resume(tmp_path, tiny_run, signum
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_thirty_kills_at_random_moments(tmp_path, tiny_run):
     """Killed again and again, at every phase, adaptation included; every archive equals the undisturbed one."""
     folder, outcome = tiny_run
