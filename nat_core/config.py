@@ -120,21 +120,21 @@ def part_name(name: str) -> str:
 def resolve(preset: str | None, file: Path | None, words: Layer, settings: Iterable[str]) -> RunConfig:
     """The config of a run. Raises `ConfigError` for anything that is not understood, before anything else happens."""
     given: Layer = {} if file is None else _without_findings(load(file))
-    given = _merge(_merge(given, words), _merge_all(setting(text) for text in settings))
+    given = merged_layers(merged_layers(given, words), _merge_all(setting(text) for text in settings))
     name = preset or given.get("preset", "quick")
     if name not in PRESETS:
         raise ConfigError(unknown("preset", str(name), PRESETS))
     given = _with_folder(given | {"preset": name})
     basis = _packaged(name)
-    named = _settled(validate(_merge({k: v for k, v in basis.items() if k != "options"}, given), file), given)
+    named = _settled(validate(merged_layers({k: v for k, v in basis.items() if k != "options"}, given), file), given)
     for part in named.options:
         if part not in named.parts():
             raise ConfigError(
                 f"options are set for {part!r}, which is not a part of this run: {unknown('part', part, named.parts())}"
             )
-    usual = _merge(basis.get("options", {}), _packaged("estimators").get(part_name(named.estimator), {}))
+    usual = merged_layers(basis.get("options", {}), _packaged("estimators").get(part_name(named.estimator), {}))
     defaults = {part: values for part, values in usual.items() if part in named.parts()}
-    return named.model_copy(update={"options": _merge(defaults, named.options)})
+    return named.model_copy(update={"options": merged_layers(defaults, named.options)})
 
 
 def _packaged(name: str) -> Layer:
@@ -244,7 +244,7 @@ def _with_folder(given: Layer) -> Layer:
     except RuntimeError as error:  # ~nobody
         raise ConfigError(f"data is {data!r}: {error}") from None
     chosen = {"data": "folder", "options": {"folder": {"path": place}}}
-    return _merge(given, chosen) if isinstance(given.get("options", {}), Mapping) else given
+    return merged_layers(given, chosen) if isinstance(given.get("options", {}), Mapping) else given
 
 
 def _is_folder(name: str) -> bool:
@@ -257,7 +257,7 @@ def _is_folder(name: str) -> bool:
 def _merge_all(layers: Iterable[Layer]) -> Layer:
     merged: Layer = {}
     for layer in layers:
-        merged = _merge(merged, layer)
+        merged = merged_layers(merged, layer)
     return merged
 
 
@@ -269,11 +269,12 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> Layer:
+def merged_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> Layer:
+    """Tables are merged, and anything else of `above` takes the place of what is below it."""
     merged = dict(below)
     for key, value in above.items():
         old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        merged[key] = merged_layers(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 

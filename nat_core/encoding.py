@@ -62,6 +62,11 @@ def sizes(variables: Sequence[Variable]) -> Encodings:
     return np.array([len(v.choices) for v in variables], dtype=np.int64)
 
 
+def corners(variables: Sequence[Variable]) -> Encodings:
+    """The row of all first choices and the row of all last ones, (2, n_variables). Not canonical."""
+    return np.stack([np.zeros_like(sizes(variables)), sizes(variables) - 1])
+
+
 def everything(variables: Sequence[Variable]) -> Encodings | None:
     """Every combination of choices, (n, n_variables), not canonical; none for a space too large to be listed."""
     choices = sizes(variables)

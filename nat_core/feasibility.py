@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nat_core.contracts import Function
-from nat_core.encoding import Encodings, Values, everything, sizes
+from nat_core.encoding import Encodings, Values, corners, everything, sizes
 from nat_core.errors import ConfigError, NatError
 from nat_core.problem import Constraint, Problem
 from nat_core.seeding import rng
@@ -248,8 +248,7 @@ def descend(problem: Problem, measure: Function) -> Encodings:
 
 
 def _corners(problem: Problem) -> Encodings:
-    choices = sizes(problem.space.variables)
-    return problem.space.canonicalize(np.stack([np.zeros_like(choices), choices - 1]))
+    return problem.space.canonicalize(corners(problem.space.variables))
 
 
 def _lowest(problem: Problem, measure: Function, starts: Encodings, enough: float = _REACHED) -> Encodings:

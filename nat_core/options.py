@@ -70,6 +70,13 @@ def checked(part: str, factory: Factory, given: Mapping[str, Any]) -> dict[str, 
     return {name: _convert(part, schema[name], value) for name, value in given.items()}
 
 
+def at_least(least: float, **options: float) -> None:
+    """Raise `ConfigError` for an option that is smaller."""
+    for name, value in options.items():
+        if not value >= least:
+            raise ConfigError(f"{name} must be at least {least:g}, not {value!r}")
+
+
 def describe(part: str, factory: Factory) -> str:
     """The options of a factory, a line each."""
     lines = [f"  {part}.{option}" for option in options(factory).values()]

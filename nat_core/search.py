@@ -21,7 +21,7 @@ import numpy as np
 
 from nat_core.archive import Archive
 from nat_core.contracts import DirectOptimizer, Function, Optimizer, Surrogate
-from nat_core.encoding import Architecture, Encodings, Values, new_rows, sized_encodings, sizes
+from nat_core.encoding import Architecture, Encodings, Values, corners, new_rows, sized_encodings, sizes
 from nat_core.errors import ConfigError, FailureBudgetError, NatError
 from nat_core.ledger import Batch, Ledger
 from nat_core.pareto import EXACT, most_added, spread
@@ -78,10 +78,9 @@ def search(
 def first(problem: Problem, n: int, rng: np.random.Generator) -> Encodings:
     """The two corners of the space and networks of all sizes between, (n, n_variables): feasible ones first."""
     variables = problem.space.variables
-    corners = np.stack([np.zeros_like(sizes(variables)), sizes(variables) - 1])
     shares = (np.arange(n) + 0.5) / n
     drawn = [sized_encodings(variables, rng.permutation(shares), rng) for _ in range(_DRAWS)]
-    candidates = new_rows(problem.space.canonicalize(np.vstack([corners, *drawn])))
+    candidates = new_rows(problem.space.canonicalize(np.vstack([corners(variables), *drawn])))
     order = np.argsort(problem.cost_violation(candidates), kind="stable")
     return fill(problem.space, candidates[order], Archive(problem.names), n, rng)
 

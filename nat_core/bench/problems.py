@@ -95,9 +95,11 @@ class Task:
     def config(self, contestant: Contestant, seed: int) -> RunConfig:
         """The run that a contestant makes. For a baseline, that of the problem: it has its space and objectives."""
         ours = {kind: name for kind, name in contestant.parts.items() if kind != "baseline"}
-        layer = _merged(self.values, self.words | ours | {"seed": seed})
+        layer = configs.merged_layers(self.values, self.words | ours | {"seed": seed})
         named = _resolve(_without(layer, "options"), self.name)
-        given = _merged(_merged(layer.get("options", {}), self.settings), contestant.options)
+        given = configs.merged_layers(
+            configs.merged_layers(layer.get("options", {}), self.settings), contestant.options
+        )
         layer["options"] = {part: values for part, values in given.items() if part in named.parts()}
         return _resolve(layer, self.name)
 
@@ -149,10 +151,10 @@ def load(file: Path, settings: Sequence[str], evaluations: Sequence[int] = (), p
     given: dict[str, dict[str, Any]] = {}
     words: Layer = {} if preset is None else {"preset": preset}
     for layer in layers:
-        given = _merged(given, layer.pop("options", {}))
-        words = _merged(words, layer)
+        given = configs.merged_layers(given, layer.pop("options", {}))
+        words = configs.merged_layers(words, layer)
     bench = _scored(table, file)
-    objectives = _resolve(_without(_merged(values, words), "options"), str(file)).objectives
+    objectives = _resolve(_without(configs.merged_layers(values, words), "options"), str(file)).objectives
     if set(bench.low) != set(objectives):
         raise ConfigError(
             f"{file}: [bench] has low and high for {', '.join(bench.low)}, and the objectives are "
@@ -189,7 +191,7 @@ def contestants(
     for optimizer, label, own in map(_part, optimizers):
         for surrogate, with_label, with_own in second:
             parts = {"optimizer": optimizer, "surrogate": surrogate}
-            found.append(Contestant(f"{label} + {with_label}", parts, _merged(own, with_own)))
+            found.append(Contestant(f"{label} + {with_label}", parts, configs.merged_layers(own, with_own)))
     found += [Contestant(label, {"baseline": name}, own) for name, label, own in map(_part, baselines)]
     return tuple({c.name: c for c in found}.values())
 
@@ -224,7 +226,7 @@ def _part(text: str) -> tuple[str, str, Layer]:
     for word in given:
         if not name or "=" not in word:
             raise ConfigError(f"cannot read {text!r}: write name,option=value, such as optuna,sampler=tpe")
-        own = _merged(own, configs.setting(f"{part_name(name)}.{word}").get("options", {}))
+        own = configs.merged_layers(own, configs.setting(f"{part_name(name)}.{word}").get("options", {}))
     return name, ",".join([name, *given]), own
 
 
@@ -245,12 +247,3 @@ def _resolve(layer: Layer, where: str) -> RunConfig:
 
 def _without(layer: Layer, name: str) -> Layer:
     return {key: value for key, value in layer.items() if key != name}
-
-
-def _merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Layer:
-    """Tables are merged, and anything else of `above` takes the place of what is below it."""
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _merged(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged

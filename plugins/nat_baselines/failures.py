@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from nat_core.encoding import Objectives
-from nat_core.errors import ConfigError
 
 
 class WorstInstead:
@@ -22,10 +21,3 @@ class WorstInstead:
             self._worst = worst if self._worst is None else np.maximum(self._worst, worst)
         instead = np.zeros(F.shape[1]) if self._worst is None else self._worst
         return np.where(failed[:, None], instead, F)
-
-
-def at_least(least: float, **options: float) -> None:
-    """Raise `ConfigError` for an option that is smaller."""
-    for name, value in options.items():
-        if not value >= least:
-            raise ConfigError(f"{name} must be at least {least:g}, not {value!r}")

@@ -15,9 +15,9 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.samplers import BaseSampler, NSGAIIISampler, TPESampler
 from optuna.trial import TrialState
 
-from nat_baselines.failures import at_least
 from nat_core.contracts import Evaluate, SearchSpace
 from nat_core.encoding import as_encodings, sizes
+from nat_core.options import at_least
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.svm import SVR
 
-from nat_baselines.failures import at_least
 from nat_baselines.pymoo_search import evolve, nsga2, operators
 from nat_core.contracts import Evaluate, SearchSpace
 from nat_core.encoding import Encodings, Objectives, Values, as_architectures, new_rows, random_encodings, sizes
 from nat_core.errors import ConfigError
+from nat_core.options import at_least
 
 _DRAWS = 20  # for each row of a random sample, until a space is taken to hold no more
 

@@ -21,9 +21,10 @@ from pymoo.operators.sampling.rnd import IntegerRandomSampling
 from pymoo.operators.selection.rnd import RandomSelection
 from pymoo.util.ref_dirs import get_reference_directions
 
-from nat_baselines.failures import WorstInstead, at_least
+from nat_baselines.failures import WorstInstead
 from nat_core.contracts import Evaluate, SearchSpace
 from nat_core.encoding import sizes
+from nat_core.options import at_least
 
 Config.warnings["not_compiled"] = False  # a hint that pymoo would print to stdout, which is for results
 

@@ -21,11 +21,12 @@ from pymoo.operators.selection.tournament import TournamentSelection
 from nat_core.archive import Archive
 from nat_core.contracts import MeasuredProblem, PredictedProblem, SearchSpace
 from nat_core.encoding import Architecture, Encodings, Objectives, Values, as_architectures, as_encodings, sizes
+from nat_core.options import at_least
 from nat_core.pareto import normalised
 from nat_core.proposals import Visited, gather, propose, start, visit
 from nat_optimizers.asking import new_of
 from nat_optimizers.directions import reference_directions
-from nat_optimizers.options import at_least, probability
+from nat_optimizers.options import probability
 from nat_optimizers.tournaments import by_crowding, by_niche, by_violation
 
 Config.warnings["not_compiled"] = False  # a hint that pymoo would print to stdout, which is for results

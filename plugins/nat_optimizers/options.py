@@ -5,13 +5,6 @@ from __future__ import annotations
 from nat_core.errors import ConfigError
 
 
-def at_least(least: float, **options: float) -> None:
-    """Raise `ConfigError` for an option that is smaller."""
-    for name, value in options.items():
-        if not value >= least:
-            raise ConfigError(f"{name} must be at least {least:g}, not {value!r}")
-
-
 def probability(**options: float) -> None:
     """Raise `ConfigError` for an option that is not in 0 … 1."""
     for name, value in options.items():

@@ -19,11 +19,11 @@ from nat_core.archive import Archive
 from nat_core.contracts import MeasuredProblem, PredictedProblem, SearchSpace
 from nat_core.encoding import Encodings, Objectives, as_encodings, sizes
 from nat_core.errors import ConfigError, unknown
+from nat_core.options import at_least
 from nat_core.pareto import normalised
 from nat_core.proposals import Visited, gather, propose, start, visit
 from nat_optimizers.asking import ROUNDS, new_of
 from nat_optimizers.directions import reference_directions
-from nat_optimizers.options import at_least
 
 _SAMPLERS = ("nsga3", "nsga2", "tpe", "gp", "random")
 _TRIALS = 500

@@ -11,10 +11,10 @@ import numpy as np
 from nat_core.archive import Archive
 from nat_core.contracts import MeasuredProblem, PredictedProblem, SearchSpace
 from nat_core.encoding import Architecture, Encodings, as_architectures, as_encodings, new_rows
+from nat_core.options import at_least
 from nat_core.proposals import gather, order, propose, start, visit
 from nat_optimizers.asking import new_of
 from nat_optimizers.neighbours import moves, neighbours
-from nat_optimizers.options import at_least
 
 _DRAWS = 4  # random steps for each neighbour wanted: many lead back to rows that were seen
 

@@ -9,8 +9,8 @@ import numpy as np
 from nat_core.archive import Archive
 from nat_core.contracts import MeasuredProblem, PredictedProblem
 from nat_core.encoding import Encodings, Values
+from nat_core.options import at_least
 from nat_core.proposals import fill, sample, visit
-from nat_optimizers.options import at_least
 
 
 @dataclass(frozen=True)

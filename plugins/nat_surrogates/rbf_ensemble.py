@@ -39,6 +39,7 @@ from scipy.linalg import cho_factor, cho_solve
 from nat_core.encoding import Values
 from nat_core.errors import ConfigError, unknown
 from nat_core.seeding import rng
+from nat_surrogates.options import at_least
 from nat_surrogates.points import Matrix, Points
 
 Kernel = Callable[[Matrix], Matrix]  # squared distances → φ of the distances
@@ -64,9 +65,7 @@ class RbfEnsemble:
     def __post_init__(self) -> None:
         if self.kernel not in KERNELS:
             raise ConfigError(unknown("kernel", self.kernel, KERNELS))
-        for name, count in (("members", self.members), ("subsets", self.subsets), ("max_samples", self.max_samples)):
-            if count < 1:
-                raise ConfigError(f"{name} must be at least 1, not {count}")
+        at_least(1, members=self.members, subsets=self.subsets, max_samples=self.max_samples)
         if not 0 < self.sample_fraction <= 1:
             raise ConfigError(f"sample_fraction must be above 0 and at most 1, not {self.sample_fraction}")
         if not 0 <= self.least_share <= 1:
