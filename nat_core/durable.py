@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from nat_core.errors import ResourceError
+from nat_core.stopping import stop_if_asked
 
 
 class Disk:
@@ -55,6 +56,7 @@ def append(descriptor: int, data: bytes, disk: Disk = DISK) -> None:
 
 def publish(file: Path, write: Callable[[Path], None], disk: Disk = DISK) -> str:
     """Have `write` make a file, put it in place atomically, and return the sha256 of its content."""
+    stop_if_asked()
     draft = file.with_name(f".{file.name}.draft")
     with on_disk(file):
         try:

@@ -20,6 +20,7 @@ from typing import Any, Self
 
 from nat_core.durable import DISK, Disk, append, on_disk, sync_folder
 from nat_core.errors import StateError
+from nat_core.stopping import stop_if_asked
 
 log = logging.getLogger("nat_core")
 
@@ -65,6 +66,7 @@ class Journal:
 
         Raises `ValueError` for a number that is not finite.
         """
+        stop_if_asked()
         start = time.perf_counter()
         body, line, crc = _seal({"kind": kind, **fields}, self._crc)
         if self._torn:

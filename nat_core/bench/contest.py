@@ -15,6 +15,7 @@ from nat_core.bench.file import BenchFile
 from nat_core.bench.play import Trace, built, play
 from nat_core.bench.problems import Cell, Contestant, Task, baseline, require_parts
 from nat_core.errors import NatError
+from nat_core.stopping import stop_if_asked
 
 log = logging.getLogger("nat_core")
 
@@ -55,6 +56,7 @@ def contest(wanted: Sequence[Cell], file: BenchFile, workers: int) -> Iterator[t
         else:
             yield cell, known
     for cell, outcome in _played(missing, workers):
+        stop_if_asked()
         if isinstance(outcome, Trace):
             file.add(cell, outcome)
         else:

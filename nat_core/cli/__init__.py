@@ -68,7 +68,7 @@ def cli(verbose: bool) -> None:
 
 def main() -> None:
     """Run a command; an error that the user can act on is printed without a traceback, with its own exit code."""
-    from nat_core.cli.signals import Stopped, stoppable
+    from nat_core.stopping import Stopped, stoppable
 
     try:
         with stoppable():

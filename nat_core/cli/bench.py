@@ -20,7 +20,7 @@ from nat_core.bench.play import Trace, complete
 from nat_core.bench.problems import Cell, contestants, load_all
 from nat_core.bench.show import draw, require_format, tables
 from nat_core.bench.standings import Table, curve, document, tabulate
-from nat_core.cli.signals import Stopped
+from nat_core.stopping import noted
 
 SOME_FAILED = 5
 _WIDEST = 1000
@@ -91,17 +91,17 @@ def _contest(
 ) -> tuple[dict[Cell, Trace], list[tuple[Cell, str]]]:
     """Every search, with a line on stderr for each that has ended."""
     traces, failures = dict[Cell, Trace](), list[tuple[Cell, str]]()
-    try:
-        with _shown(len(wanted)) as show:
-            for cell, outcome in contest(wanted, file, workers):
-                if isinstance(outcome, str):
-                    failures.append((cell, outcome))
-                else:
-                    traces[cell] = outcome
-                show(cell, outcome)
-    except Stopped as stop:
-        note = f"{len(traces)} of {len(wanted)} searches are in {out}; the same command goes on." if out else ""
-        raise stop.noting(note) from None
+
+    def note() -> str:
+        return f"{len(traces)} of {len(wanted)} searches are in {out}; the same command goes on." if out else ""
+
+    with noted(note), _shown(len(wanted)) as show:
+        for cell, outcome in contest(wanted, file, workers):
+            if isinstance(outcome, str):
+                failures.append((cell, outcome))
+            else:
+                traces[cell] = outcome
+            show(cell, outcome)
     return {cell: traces[cell] for cell in wanted if cell in traces}, failures
 
 

@@ -12,7 +12,6 @@ from rich.console import Console
 from nat_core import config as configs
 from nat_core.archive import Archive
 from nat_core.cli.saved import saved_config, saved_front
-from nat_core.cli.signals import Stopped
 from nat_core.config import RunConfig
 from nat_core.contracts import AdaptiveEstimator
 from nat_core.feasibility import preflight
@@ -21,6 +20,7 @@ from nat_core.report.preflight import preflight_document, preflight_lines, prefl
 from nat_core.report.summary import Summary, document, summarise
 from nat_core.report.terminal import ROWS, Display, duration, front_table
 from nat_core.run import Parts, Run, build, find_parts, finish, is_run, iterate, new_folder, opened
+from nat_core.stopping import noted
 
 
 def start(config: RunConfig, out: Path | None, *, as_json: bool) -> None:
@@ -66,13 +66,9 @@ def show_front(folder: Path, *, whole: bool, as_json: bool) -> None:
 
 
 def _drive(parts: Parts, folder: Path, accept: frozenset[str], *, as_json: bool) -> None:
-    try:
+    with noted(lambda: f"Nothing recorded is lost. Go on with: nat resume {folder}" if is_run(folder) else ""):
         run = build(parts, folder)
         summary, tested = _search(run, accept)
-    except Stopped as stop:
-        raise stop.noting(
-            f"Nothing recorded is lost. Go on with: nat resume {folder}" if is_run(folder) else ""
-        ) from None
     if as_json:
         click.echo(json.dumps(document(str(folder), summary, run.space, tested)))
         return
