@@ -22,25 +22,30 @@ class Batches:
     labels: Tensor
     mean: Tensor
     std: Tensor
+    n_classes: int
 
     def __len__(self) -> int:
         return len(self.labels)
 
     def plain(self, rows: Tensor, side: int) -> Tensor:
         """The pictures `rows` resized to `side` with antialiasing, normalised: (len(rows), 3, side, side)."""
-        images = self._normalise(self.images[rows])
+        images = self.normalised(self.images[rows])
         if images.shape[-1] == side:
             return images
         return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
 
-    def augmented(self, rows: Tensor, side: int, how: Augmentation, rng: np.random.Generator) -> Tensor:
-        """A random crop of each picture, maybe mirrored, at `side`: one bilinear sampling for the whole batch."""
+    def cropped(self, rows: Tensor, side: int, how: Augmentation, rng: np.random.Generator) -> Tensor:
+        """A random crop of each picture, maybe mirrored, at `side`: one bilinear sampling for the whole batch.
+
+        Values are 0 … 255. Normalised after sampling: `side` is rarely larger than the pictures.
+        """
         crops = torch.from_numpy(random_crops(len(rows), how, rng)).to(self.images.device)
-        images = self._normalise(self.images[rows])
         grid = functional.affine_grid(crops, [len(rows), 3, side, side], align_corners=False)
+        images = self.images[rows].float()
         return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
-    def _normalise(self, images: Tensor) -> Tensor:
+    def normalised(self, images: Tensor) -> Tensor:
+        """Pictures of 0 … 255 as a network takes them."""
         return (images.float() / 255 - self.mean) / self.std
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
@@ -55,6 +60,7 @@ def batches(split: Split, data: Dataset, device: torch.device) -> Batches:
         labels=_tensor(split.labels, device),
         mean=torch.tensor(data.mean, device=device).view(3, 1, 1),
         std=torch.tensor(data.std, device=device).view(3, 1, 1),
+        n_classes=len(data.classes),
     )
 
 

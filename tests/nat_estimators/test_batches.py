@@ -26,6 +26,10 @@ def all_rows(part):
     return torch.arange(len(part))
 
 
+def augmented(train, *arguments):
+    return train.normalised(train.cropped(*arguments))
+
+
 def normalised(data, images):
     mean, std = (torch.tensor(v).view(3, 1, 1) for v in (data.mean, data.std))
     return (images - mean) / std
@@ -52,8 +56,8 @@ def test_antialiasing_averages(data):
 @pytest.mark.parametrize("side", [8, 12, 20])
 def test_the_whole_picture_as_a_crop_is_plain(train, side):
     """Bilinear both, so they agree where the picture grows or stays."""
-    augmented = train.augmented(all_rows(train), side, WHOLE, np.random.default_rng(0))
-    torch.testing.assert_close(augmented, train.plain(all_rows(train), side), rtol=0, atol=1e-4)
+    images = augmented(train, all_rows(train), side, WHOLE, np.random.default_rng(0))
+    torch.testing.assert_close(images, train.plain(all_rows(train), side), rtol=0, atol=1e-4)
 
 
 def test_augmentation_depends_on_the_generator_alone(train):
@@ -61,7 +65,7 @@ def test_augmentation_depends_on_the_generator_alone(train):
     torch.manual_seed(1)
     np.random.seed(1)  # noqa: NPY002 - the state that has to stay untouched
     torch_state, numpy_state = torch.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002
-    first, again, other = (train.augmented(all_rows(train), 10, how, np.random.default_rng(s)) for s in (3, 3, 4))
+    first, again, other = (augmented(train, all_rows(train), 10, how, np.random.default_rng(s)) for s in (3, 3, 4))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
     assert torch.equal(torch.get_rng_state(), torch_state)
@@ -70,7 +74,7 @@ def test_augmentation_depends_on_the_generator_alone(train):
 
 def test_every_picture_gets_a_crop_of_its_own(data):
     part = Split(np.repeat(data.train.images[:1], 10, axis=0), data.train.labels[:10])
-    images = batches(part, data, CPU).augmented(torch.arange(10), 8, Augmentation(), np.random.default_rng(0))
+    images = augmented(batches(part, data, CPU), torch.arange(10), 8, Augmentation(), np.random.default_rng(0))
     assert len({image.numpy().tobytes() for image in images}) == 10
 
 
@@ -102,7 +106,7 @@ def test_crops_see_nothing_from_outside(data):
     part = Split(np.stack([ramp, ramp.T, ramp])[None].repeat(200, axis=0), np.zeros(200, np.int64))
     train = batches(part, replace(data, mean=(0, 0, 0), std=(1, 1, 1)), CPU)
     maps = random_crops(200, Augmentation(flip=False), np.random.default_rng(5))
-    images = train.augmented(torch.arange(200), 32, Augmentation(flip=False), np.random.default_rng(5)) * 255 / 4
+    images = augmented(train, torch.arange(200), 32, Augmentation(flip=False), np.random.default_rng(5)) * 255 / 4
     centres = (np.arange(32) * 2 + 1) / 32 - 1
     for image, crop in zip(images.numpy(), maps, strict=True):
         across = ((crop[0, 0] * centres + crop[0, 2] + 1) * 64 - 1) / 2
@@ -121,10 +125,10 @@ def test_mirrored_only_where_that_is_allowed():
 def test_a_flip_mirrors_the_picture(train):
     """Whole pictures are either plain or mirrored."""
     rows = all_rows(train)
-    augmented = train.augmented(rows, 8, Augmentation(min_scale=1.0), np.random.default_rng(2))
+    images = augmented(train, rows, 8, Augmentation(min_scale=1.0), np.random.default_rng(2))
     plain = train.plain(rows, 8)
-    straight = (augmented - plain).abs().amax((1, 2, 3)) < 1e-4
-    mirrored = (augmented - plain.flip(3)).abs().amax((1, 2, 3)) < 1e-4
+    straight = (images - plain).abs().amax((1, 2, 3)) < 1e-4
+    mirrored = (images - plain.flip(3)).abs().amax((1, 2, 3)) < 1e-4
     assert (straight ^ mirrored).all()
     assert 0.3 < mirrored.float().mean() < 0.7
 

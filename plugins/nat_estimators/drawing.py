@@ -1,0 +1,78 @@
+"""Which networks learn in a step: one or several for the same pictures, and which of them teaches the others."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from nat_core.contracts import SearchSpace
+from nat_core.encoding import Architecture, Encodings, as_architectures, as_encodings
+from nat_estimators.schedule import Schedule
+
+_FAMILY = frozenset({"resolution", "width"})  # variables that networks of one step have in common
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """The networks of a step, in the order in which they learn. They take pictures of one side."""
+
+    networks: tuple[Architecture, ...]
+    teacher: Architecture | None = None  # whose outputs the others imitate; it may be one of them
+
+
+def lessons(X: Encodings, space: SearchSpace, schedule: Schedule, n: int, rng: np.random.Generator) -> list[Lesson]:
+    """What `n` steps of an adaptation to the rows X learn."""
+    draw = picked if schedule.draw == "archive" else drawn
+    rows = draw(X, space, n * max(schedule.sandwich, 1), rng)
+    if schedule.sandwich:
+        return list(sandwiches(rows, space, schedule.sandwich, taught=schedule.distillation > 0))
+    chosen = (largest_alike(space, row) if rng.random() < schedule.largest else row for row in rows)
+    return [Lesson((row,), largest_alike(space, row) if schedule.distillation else None) for row in chosen]
+
+
+def drawn(X: Encodings, space: SearchSpace, n: int, rng: np.random.Generator) -> list[Architecture]:
+    """`n` canonical architectures from the marginals of X: each variable drawn from its own column."""
+    chosen = rng.integers(0, len(X), size=(n, X.shape[1]))
+    return as_architectures(space.canonicalize(X[chosen, np.arange(X.shape[1])]))
+
+
+def picked(X: Encodings, space: SearchSpace, n: int, rng: np.random.Generator) -> list[Architecture]:
+    """`n` of the rows X themselves."""
+    return as_architectures(space.canonicalize(X[rng.integers(0, len(X), size=n)]))
+
+
+def sandwiches(rows: list[Architecture], space: SearchSpace, between: int, *, taught: bool) -> Iterator[Lesson]:
+    """Lessons by the sandwich rule: the largest and the smallest network, and `between` of the rows (Yu & Huang, 2019).
+
+    The first row of a lesson sets the side of its pictures, and the width where each width is a supernet of its own.
+    """
+    for start in range(0, len(rows), between):
+        first = rows[start]
+        largest = largest_alike(space, first)
+        others = (like(space, row, first) for row in rows[start : start + between])
+        networks = dict.fromkeys((largest, smallest_alike(space, first), *others))
+        yield Lesson(tuple(networks), largest if taught else None)
+
+
+def largest_alike(space: SearchSpace, architecture: Architecture) -> Architecture:
+    """The largest network for the same images, in the same of several supernets where the space has a width for each.
+
+    Another width's network would share no weights with this one, so what is learnt here would not reach the teacher.
+    """
+    return like(space, tuple(len(variable.choices) - 1 for variable in space.variables), architecture)
+
+
+def smallest_alike(space: SearchSpace, architecture: Architecture) -> Architecture:
+    """The smallest of them."""
+    return like(space, (0,) * len(space.variables), architecture)
+
+
+def like(space: SearchSpace, architecture: Architecture, other: Architecture) -> Architecture:
+    """An architecture, with the resolution and the width of another one."""
+    chosen = [
+        theirs if variable.name in _FAMILY else own
+        for own, theirs, variable in zip(architecture, other, space.variables, strict=True)
+    ]
+    return as_architectures(space.canonicalize(as_encodings([chosen], len(chosen))))[0]
