@@ -26,6 +26,15 @@ def top1_error(
     label_smoothing: Annotated[float, "share of the target given to all classes"] = 0.0,
     distillation: Annotated[float, "weight of the largest network's soft targets in the loss, 0 … 1"] = 0.0,
     largest: Annotated[float, "share of the steps that train the largest network instead of a drawn one"] = 0.0,
+    draw: Annotated[str, "what is trained: marginals, networks like the archive's, or archive, its own"] = "marginals",
+    sandwich: Annotated[int, "networks beside the largest and the smallest in a step; 0: one network a step"] = 0,
+    ema: Annotated[float, "decay of an average of the weights, measured in their place; 0: none"] = 0.0,
+    randaugment: Annotated[int, "magnitude of two random operations on each picture, 0 … 30; 0: none"] = 0,
+    mixup: Annotated[float, "alpha of the mixing of two pictures; 0: none"] = 0.0,
+    cutmix: Annotated[float, "alpha of pasting a part of another picture; 0: none"] = 0.0,
+    mixed: Annotated[float, "share of the steps whose pictures are mixed or pasted"] = 0.5,
+    training_precision: Annotated[str, "fp32, or by autocast bf16 or fp16"] = "fp32",
+    rollbacks: Annotated[int, "of a loss that is not finite, each to half the rate, before the run fails"] = 3,
     recalibration_images: Annotated[int, "training images for the batch-norm statistics of a subnet"] = 2000,
     evaluation_batch: Annotated[int, "images measured at once"] = 128,
     device: Annotated[str, "cpu, cuda, or auto: cuda where there is one"] = "auto",
@@ -34,7 +43,7 @@ def top1_error(
 ) -> Top1Error:
     """Share of validation images whose most likely class is wrong, 0 … 1, with inherited and adapted weights."""
     from nat_estimators.accuracy import Top1Error
-    from nat_estimators.adaptation import Schedule
+    from nat_estimators.schedule import Recipe, Schedule
 
     schedule = Schedule(
         warmup_epochs,
@@ -47,6 +56,12 @@ def top1_error(
         distillation,
         seed,
         largest,
+        draw,
+        sandwich,
+        ema,
+        training_precision,
+        rollbacks,
+        Recipe(randaugment, mixup, cutmix, mixed),
     )
     return Top1Error(space, data, schedule, recalibration_images, evaluation_batch, device, threads)
 

@@ -76,7 +76,7 @@ class Schedule:
         require_one_of("draw", self.draw, DRAWS)
         require("sandwich", self.sandwich, at_least=0)
         require("ema", self.ema, at_least=0, at_most=1)
-        require_one_of("precision", self.precision, PRECISIONS)
+        require_one_of("training_precision", self.precision, PRECISIONS)
         require("rollbacks", self.rollbacks, at_least=0)
 
     def steps(self, iteration: int, n_images: int) -> int:

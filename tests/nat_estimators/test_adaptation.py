@@ -251,7 +251,7 @@ def test_impossible_options(option, value):
 def test_unknown_words():
     with pytest.raises(ConfigError, match=r"top1_error\.draw: unknown word 'archives'\. Did you mean 'archive'\?"):
         replace(SHORT, draw="archives")
-    with pytest.raises(ConfigError, match=r"top1_error\.precision: unknown word 'fp8'"):
+    with pytest.raises(ConfigError, match=r"top1_error\.training_precision: unknown word 'fp8'"):
         replace(SHORT, precision="fp8")
     with pytest.raises(ConfigError, match=r"top1_error\.randaugment is 31"):
         Recipe(randaugment=31)
@@ -500,3 +500,21 @@ def test_parts():
             assert min(sizes) >= 2
             assert max(sizes) <= max(at_once, 3)
     assert parts(1, 64) == [slice(0, 1)]
+
+
+def test_every_option_reaches_the_schedule(estimator):
+    options = {
+        "draw": "archive",
+        "sandwich": 2,
+        "ema": 0.5,
+        "training_precision": "bf16",
+        "rollbacks": 1,
+        "largest": 0.2,
+    }
+    recipe = {"randaugment": 9, "mixup": 0.2, "cutmix": 0.3, "mixed": 0.4}
+    schedule = estimator(**options, **recipe).schedule
+    assert {name: getattr(schedule, name) for name in options if name != "training_precision"} == {
+        name: value for name, value in options.items() if name != "training_precision"
+    }
+    assert schedule.precision == "bf16"
+    assert schedule.recipe == Recipe(**recipe)
