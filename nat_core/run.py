@@ -180,7 +180,7 @@ def build(parts: Parts, folder: Path) -> Run:
     data: Dataset | None = None if parts.data is None else _make(config, parts.data, {"seed": config.seed})
     context: dict[str, Any] = {"seed": config.seed}
     if data is not None:
-        context |= {"classes": len(data.classes), "image_size": data.image_size}
+        context |= _about_data(data)
     space: SearchSpace = _make(config, parts.space, context)
     costs: dict[str, CostModel] = {n: _make(config, o, context, space) for n, o in parts.costs.items()}
     cheap = Problem(space, config.objectives, {}, costs, parts.constraints)
@@ -333,7 +333,17 @@ def _context(run: Run) -> dict[str, Any]:
     """What parts are told of the data."""
     if run.data is None:
         return {}
-    return {"classes": len(run.data.classes), "image_size": run.data.image_size, "class_names": list(run.data.classes)}
+    return _about_data(run.data) | {"class_names": list(run.data.classes)}
+
+
+def _about_data(data: Dataset) -> dict[str, Any]:
+    """What a part is told whose options go by these names; mean and std are what images are normalised with."""
+    return {
+        "classes": len(data.classes),
+        "image_size": data.image_size,
+        "mean": [float(m) for m in data.mean],
+        "std": [float(s) for s in data.std],
+    }
 
 
 def _machine() -> dict[str, Any]:

@@ -1,0 +1,33 @@
+"""What a surrogate should look at in an EfficientNet-Lite: sizes of layers, stages and the whole, rather than codes.
+
+A layer's code mixes kernel and expansion, and 0 means that it is not there. Apart, each is a number that grows with the
+layer. Sums over a stage and over the network let a surrogate learn from few measurements what layers have in common;
+the factors before them set how much it expects of that.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from nat_core.encoding import Encodings
+from nat_lite.layout import SLOTS, STAGES
+
+STAGE, NETWORK = 0.5, 0.2  # how much a stage's sum and the network's sum count beside a layer
+_MEMBERS = np.array([[g == stage for stage in range(len(STAGES))] for g, _ in SLOTS], dtype=np.float64)
+
+
+def features(X: Encodings, slots: NDArray[np.int64], n_resolutions: int) -> NDArray[np.float64]:
+    """Numbers of about unit range, (n, n_features), of canonical X and its layer codes `slots` (n, 20).
+
+    For each layer: its kernel and expansion (0 … 1, and 0 where it is skipped) and whether it is there. Their sums by
+    stage and over all. Then a step for each resolution: a surrogate learns how much each adds.
+    """
+    live = slots > 0
+    kernels = np.where(live, (slots - 1) % 2, 0.0)
+    expands = np.where(live, (slots - 1) // 2 / 2, 0.0)
+    layers = np.stack([kernels, expands, live], axis=1)  # (n, 3, 20)
+    stages = layers @ _MEMBERS
+    sums = [STAGE * stages.reshape(len(X), 3 * len(STAGES)), NETWORK * stages.sum(axis=2)]
+    steps = X[:, :1] >= np.arange(1, n_resolutions)
+    return np.hstack([layers.reshape(len(X), 3 * len(SLOTS)), *sums, steps.astype(np.float64)])
