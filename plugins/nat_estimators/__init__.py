@@ -37,6 +37,8 @@ def top1_error(
     rollbacks: Annotated[int, "of a loss that is not finite, each to half the rate, before the run fails"] = 3,
     recalibration_images: Annotated[int, "training images for the batch-norm statistics of a subnet"] = 2000,
     evaluation_batch: Annotated[int, "images measured at once"] = 128,
+    engine: Annotated[str, "what runs the subnets: torch, openvino, onnxruntime, or plain: torch unfolded"] = "torch",
+    precision: Annotated[str, "of measuring: fp32, bf16, or on cuda fp16"] = "fp32",
     device: Annotated[str, "cpu, cuda, or auto: cuda where there is one"] = "auto",
     threads: Annotated[int, "processor threads of torch; 0: as many as it takes by itself"] = 0,
     seed: Annotated[int, "of augmentation and of the subnets drawn"] = 0,
@@ -63,7 +65,7 @@ def top1_error(
         rollbacks,
         Recipe(randaugment, mixup, cutmix, mixed),
     )
-    return Top1Error(space, data, schedule, recalibration_images, evaluation_batch, device, threads)
+    return Top1Error(space, data, schedule, recalibration_images, evaluation_batch, device, threads, engine, precision)
 
 
 def ofa_predictor(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
@@ -18,8 +19,10 @@ from nat_core.contracts import Dataset, Measurement, Progress, Rehearsal, Search
 from nat_core.encoding import Architecture, Encodings, as_architectures
 from nat_core.errors import ConfigError
 from nat_core.seeding import rng
+from nat_estimators import engines
 from nat_estimators.adaptation import Schedule, adapt, require
 from nat_estimators.batches import Batches, batches
+from nat_estimators.engines.parity import require_parity
 from nat_estimators.recalibration import recalibrate
 
 
@@ -35,6 +38,8 @@ class Top1Error:
         evaluation_batch: int,
         device: str,
         threads: int = 0,
+        engine: str = "torch",
+        precision: str = "fp32",
     ) -> None:
         if not isinstance(space, SupernetSpace):
             raise ConfigError(f"top1_error needs a space with a supernet, and {type(space).__name__} has none")
@@ -51,6 +56,8 @@ class Top1Error:
         self.data = data
         self.schedule = schedule
         self.device = _device(device)
+        self.engine = engines.engine(engine, precision, self.device)
+        self._checked = False  # whether the engine has been compared with the plain network
         self.train, self.val = (batches(split, data, self.device) for split in (data.train, data.val))
         self.evaluation_batch = evaluation_batch
         self.supernet = _module(space.supernet(len(data.classes))).to(self.device).eval()
@@ -123,16 +130,28 @@ class Top1Error:
         return Rehearsal(tuple(a_step * n for n in steps), a_measurement)
 
     def _error(self, architecture: Architecture, split: Batches) -> Measurement:
-        network = self.network(architecture)
+        if not len(split):
+            return Measurement(math.nan, "the split has no images")
         side = self.space.input_shape(architecture)[1]
-        wrong = 0
+        pictures = (_fast(split.plain(rows, side)) for rows in split.in_order(self.evaluation_batch))
+        first = next(pictures)
+        forward = self._prepared(self.network(architecture), first)
+        logits = torch.cat([forward(images) for images in itertools.chain([first], pictures)])
+        if not bool(logits.isfinite().all()):
+            return Measurement(math.nan, "the network's outputs are not finite: has the training diverged?")
+        return Measurement(int((logits.argmax(1) != split.labels).sum()) / len(split))
+
+    def _prepared(self, network: nn.Module, images: Tensor) -> engines.Forward:
+        """The network as the engine runs it; the first time, beside the plain network on these images."""
+        if self._checked:
+            return self.engine.prepare(network, images)
         with torch.inference_mode():
-            for rows in split.in_order(self.evaluation_batch):
-                logits = network(_fast(split.plain(rows, side)))
-                if not bool(logits.isfinite().all()):
-                    return Measurement(math.nan, "the network's outputs are not finite: has the training diverged?")
-                wrong += int((logits.argmax(1) != split.labels[rows]).sum())
-        return Measurement(wrong / len(split)) if len(split) else Measurement(math.nan, "the split has no images")
+            plain = network(images)
+        forward = self.engine.prepare(network, images)
+        if bool(plain.isfinite().all()):  # else the network is broken, not the engine
+            require_parity(self.engine.name, self.engine.precision, plain, forward(images))
+            self._checked = True
+        return forward
 
     def network(self, architecture: Architecture) -> nn.Module:
         """The plain network of an architecture, recalibrated on training images, in eval mode."""

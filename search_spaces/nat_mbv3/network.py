@@ -49,8 +49,9 @@ class Depthwise(Convolution):
             return super().forward(x)
         centre = self.weight[:, :, rim:-rim, rim:-rim]
         if centre.shape[-1] == 1:  # the map is one pixel
-            return x * centre[None, :, 0]
-        return nn.functional.conv2d(x, centre, None, self.stride, centre.shape[-1] // 2, groups=self.groups)
+            y = x * centre[None, :, 0]
+            return y if self.bias is None else y + self.bias[:, None, None]
+        return nn.functional.conv2d(x, centre, self.bias, self.stride, centre.shape[-1] // 2, groups=self.groups)
 
 
 class SqueezeExcite(nn.Module):

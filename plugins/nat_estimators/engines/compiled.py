@@ -1,0 +1,137 @@
+"""Engines that compile a network before they run it: OpenVINO and ONNX Runtime, both from the same ONNX graph."""
+
+from __future__ import annotations
+
+import importlib
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from nat_core.errors import ConfigError
+from nat_estimators.engines.folding import fold
+
+
+@dataclass(frozen=True)
+class OpenVINO:
+    """Intel's compiler for processors, AMD's included: extra `openvino`."""
+
+    precision: str
+    device: torch.device
+    name: ClassVar[str] = "openvino"
+
+    def __post_init__(self) -> None:
+        _on_the_processor(self.name, self.device)
+        for module in ("openvino", "onnx"):
+            _installed(module, self.name, "openvino")
+
+    def prepare(self, network: nn.Module, images: Tensor) -> Callable[[Tensor], Tensor]:
+        """Compile for as many threads as torch has now."""
+        openvino = importlib.import_module("openvino")
+        settings = {
+            "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self.precision],
+            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "NUM_STREAMS": 1,  # one batch at a time
+            "ENABLE_CPU_PINNING": False,  # a pinned thread waits for its core when others use it
+        }
+        core = openvino.Core()
+        request = core.compile_model(core.read_model(_graph(network, images)), "CPU", settings).create_infer_request()
+
+        def forward(batch: Tensor) -> Tensor:
+            array = batch.contiguous(memory_format=torch.contiguous_format).numpy()
+            (logits,) = request.infer([array], share_inputs=True).values()
+            return torch.from_numpy(logits)
+
+        return forward
+
+
+@dataclass(frozen=True)
+class OnnxRuntime:
+    """Microsoft's runtime on the processor: extra `onnx`. What it measures is what a deployed ONNX file would do."""
+
+    precision: str
+    device: torch.device
+    name: ClassVar[str] = "onnxruntime"
+
+    def __post_init__(self) -> None:
+        _on_the_processor(self.name, self.device)
+        if self.precision != "fp32":
+            raise ConfigError(
+                f"top1_error.precision is {self.precision!r}, and the engine onnxruntime computes in fp32"
+            )
+        for module in ("onnxruntime", "onnx"):
+            _installed(module, self.name, "onnx")
+
+    def prepare(self, network: nn.Module, images: Tensor) -> Callable[[Tensor], Tensor]:
+        """Optimise for as many threads as torch has now."""
+        runtime = importlib.import_module("onnxruntime")
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3  # errors
+        session = runtime.InferenceSession(_graph(network, images), options, providers=["CPUExecutionProvider"])
+
+        def forward(batch: Tensor) -> Tensor:
+            array = batch.contiguous(memory_format=torch.contiguous_format).numpy()
+            (logits,) = session.run(["logits"], {"images": array})
+            return torch.from_numpy(logits)
+
+        return forward
+
+
+def _graph(network: nn.Module, images: Tensor) -> bytes:
+    """The folded network in ONNX: by our own recording, or where that lacks an operation by torch's exporter."""
+    from nat_estimators.engines.recording import UntranslatedError, onnx_model
+
+    fold(network)
+    network.to(memory_format=torch.contiguous_format)  # else layers add operations that only rearrange memory
+    try:
+        return onnx_model(network, images)
+    except UntranslatedError as untranslated:
+        return _exported(network, images, str(untranslated))
+
+
+def _exported(network: nn.Module, images: Tensor, operation: str) -> bytes:
+    """As torch exports it, which takes seconds."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about torch's own code
+            program = torch.onnx.export(
+                network,
+                (images[:2].clone(),),
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+                input_names=["images"],
+                output_names=["logits"],
+                verbose=False,
+            )
+        assert program is not None  # noqa: S101 - there is one with dynamo
+        model: bytes = program.model_proto.SerializeToString()
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise ConfigError(
+            f"the network cannot be written as ONNX ({type(error).__name__}: {reason}), and {operation} has no "
+            "translation of our own: choose -s top1_error.engine=torch"
+        ) from error
+    return model
+
+
+def _on_the_processor(name: str, device: torch.device) -> None:
+    if device.type != "cpu":
+        raise ConfigError(
+            f"the engine {name} computes on the processor, and top1_error.device is {str(device)!r}: "
+            "choose device=cpu, or engine=torch"
+        )
+
+
+def _installed(module: str, engine: str, extra: str) -> Any:
+    """Import a module, or say which extra brings it."""
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigError(
+            f"top1_error.engine={engine} needs the package {module}, which cannot be imported ({error}): "
+            f"pip install nat-core[{extra}]"
+        ) from None
