@@ -15,6 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import ExifTags, Image, UnidentifiedImageError
 
+Box = tuple[int, int, int, int]  # left, top, right, bottom in the file's pixels; right and bottom are outside
+Area = tuple[float, float, float, float]  # the same in fractions of pixels
+
 # Formats that decode in the process itself: PIL hands EPS to Ghostscript, which runs what the file says.
 FORMATS = ("AVIF", "BMP", "GIF", "JPEG", "JPEG2000", "PNG", "PPM", "TIFF", "WEBP")
 
@@ -33,15 +36,18 @@ class UnreadableImageError(Exception):
     """These bytes are no picture; the message is the reason, for a person."""
 
 
-def decode(content: bytes, size: int) -> NDArray[np.uint8]:
-    """The centre square of a picture, its first frame, (3, size, size).
+def decode(content: bytes, size: int, box: Box | None = None, *, squash: bool = False) -> NDArray[np.uint8]:
+    """The centre square of a picture, its first frame, (3, size, size); of the part in `box`, where one is given.
 
-    Decode inside `strict_warnings`, or a picture of 90 to 180 million pixels is read after all.
+    With `squash` it is the whole picture or part, pressed into a square. Decode inside `strict_warnings`, or a picture
+    of 90 to 180 million pixels is read after all.
     """
     if not content:
         raise UnreadableImageError("an empty file")
     try:
-        square = _read(content, size)
+        square = _read(content, size, box, squash=squash)
+    except UnreadableImageError:
+        raise
     except UnidentifiedImageError:  # whose message is an address in memory
         raise UnreadableImageError(f"no image, or cut off; formats that are read: {', '.join(_formats())}") from None
     except MemoryError:  # ours to run out of, not the file's fault
@@ -70,12 +76,14 @@ def _formats() -> tuple[str, ...]:
     return tuple(name for name in FORMATS if name in Image.OPEN)
 
 
-def _read(content: bytes, size: int) -> Image.Image:
+def _read(content: bytes, size: int, box: Box | None, *, squash: bool) -> Image.Image:
     with Image.open(BytesIO(content), formats=_formats()) as image:
-        image.draft(None, (2 * size, 2 * size))  # a JPEG of twice the size wanted costs less, and looks the same
+        if box is None:  # whose pixels are counted in the file's own size
+            image.draft(None, (2 * size, 2 * size))  # a JPEG of twice the size wanted costs less, and looks the same
         image.load()
         turn = TURNS.get(_orientation(image))  # TIFF turns itself while loading, and then says 1
-        square = _square(_rgb(image), size)
+        area = _part(box, image.size)
+        square = _resized(_rgb(image), size, area if squash else _centre(area))
     return square if turn is None else square.transpose(turn)
 
 
@@ -86,13 +94,27 @@ def _orientation(image: Image.Image) -> object:
         return 1
 
 
-def _square(image: Image.Image, size: int) -> Image.Image:
-    """The centre, as large as the short side allows, resized: the same as resizing and then cropping, but cheaper."""
-    width, height = image.size
-    side = min(width, height)
-    left, top = (width - side) / 2, (height - side) / 2
-    box = (left, top, left + side, top + side)
-    return image.resize((size, size), Image.Resampling.BICUBIC, box=box, reducing_gap=3.0)
+def _part(box: Box | None, size: tuple[int, int]) -> Area:
+    """The part of a picture that is to be seen: a box that reaches beyond the edge is cut there."""
+    width, height = size
+    left, top, right, bottom = box or (0, 0, width, height)
+    left, top, right, bottom = max(left, 0), max(top, 0), min(right, width), min(bottom, height)
+    if left >= right or top >= bottom:
+        raise UnreadableImageError(f"its box {box} holds nothing of its {width} by {height} pixels")
+    return left, top, right, bottom
+
+
+def _centre(area: Area) -> Area:
+    """The middle square of an area, as large as the short side allows."""
+    left, top, right, bottom = area
+    side = min(right - left, bottom - top)
+    x, y = left + (right - left - side) / 2, top + (bottom - top - side) / 2
+    return x, y, x + side, y + side
+
+
+def _resized(image: Image.Image, size: int, area: Area) -> Image.Image:
+    """An area as a square: the same as resizing and then cropping, but cheaper."""
+    return image.resize((size, size), Image.Resampling.BICUBIC, box=area, reducing_gap=3.0)
 
 
 def _rgb(image: Image.Image) -> Image.Image:

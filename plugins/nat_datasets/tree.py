@@ -26,9 +26,9 @@ ARCHIVES = (".zip", ".tar", ".tgz", ".gz", ".bz2", ".xz", ".7z", ".rar")
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)  # of which there may be a million
 class File:
-    """One file that should be a picture."""
+    """One file that should be a picture, or one picture of a file that holds many."""
 
     path: Path
     name: str  # the path from the root on, with slashes
@@ -36,6 +36,8 @@ class File:
     split: str  # train, val or test
     content: str = ""  # sha256 of the bytes, once they are read
     row: int = -1  # of the images in memory, once they are read
+    box: tuple[int, int, int, int] | None = None  # the part that is to be seen: left, top, right, bottom
+    index: int = 0  # in a file that holds many
 
 
 @dataclass(frozen=True)
@@ -49,10 +51,13 @@ class Tree:
     ignored: Mapping[str, str]  # folders that are not read, and why
 
 
-def find(root: Path) -> Tree:
-    """The layout of a folder, or a ConfigError that says what it holds instead."""
-    _check_is_folder(root)
-    homes = _split_folders(root)
+def find(root: Path, splits: Mapping[str, str] = SPLITS) -> Tree:
+    """The layout of a folder, or a ConfigError that says what it holds instead.
+
+    `splits` says which folder names, in small letters, stand for which split.
+    """
+    check_is_folder(root)
+    homes = _split_folders(root, splits)
     classes = _class_names(homes["train"], root)
     files = tuple(file for split, home in homes.items() for file in _files(root, split, home, classes))
     return Tree(
@@ -76,7 +81,8 @@ def listed(names: Iterable[object], most: int = 5) -> str:
     return ", ".join(shown[:most]) + more
 
 
-def _check_is_folder(root: Path) -> None:
+def check_is_folder(root: Path) -> None:
+    """Raise a ConfigError that says what is there instead."""
     if root.is_dir():
         return
     if not root.exists():
@@ -103,16 +109,16 @@ def _image_files(folder: Path) -> list[Path]:
     return [entry for entry in _entries(folder) if entry.is_file() or not entry.exists()]
 
 
-def _split_folders(root: Path) -> dict[str, Path]:
+def _split_folders(root: Path, splits: Mapping[str, str]) -> dict[str, Path]:
     """The folder of each split that there is. Without any, the root itself holds the classes, all of them `train`."""
     folders = _folders(root)
-    named = [folder for folder in folders if folder.name.lower() in SPLITS]
+    named = [folder for folder in folders if folder.name.lower() in splits]
     # "train" may be a class, beside "bus" and "tram": it is a split if it holds folders, or stands among splits only
     if not any(_folders(folder) for folder in named) and len(named) < len(folders):
         return {"train": root}
     homes: dict[str, Path] = {}
     for folder in named:
-        split = SPLITS[folder.name.lower()]
+        split = splits[folder.name.lower()]
         if split in homes:
             raise ConfigError(f"{str(root)!r} holds {split} twice: {listed([homes[split].name, folder.name])}.")
         homes[split] = folder

@@ -16,7 +16,8 @@ from PIL import Image
 import nat_datasets
 from nat_core.contracts import Augmentation, Dataset
 from nat_core.errors import ConfigError, ResourceError
-from nat_datasets.folders import _check_present, _reorder
+from nat_datasets.assembly import reorder
+from nat_datasets.splitting import _check_present
 from nat_datasets.tree import File, Tree
 
 SHARED_DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
@@ -94,7 +95,7 @@ def test_rows_are_reordered_in_place_however_large_they_are():
     images = np.random.default_rng(0).integers(0, 256, (9, 3, 50, 50), dtype=np.uint8)
     order = [4, 0, 8, 7, 1, 2]
     wanted = images[order]
-    _reorder(images, order)
+    reorder(images, order)
     assert np.array_equal(images[:6], wanted)
 
 
