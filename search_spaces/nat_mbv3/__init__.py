@@ -25,7 +25,8 @@ def mbv3(
     classes: Annotated[int, "outputs of the classifier"] = 1000,
     image_size: Annotated[int | None, "side of the data's pictures, for the default resolutions"] = None,
     weights: Annotated[
-        str | Mapping[str, str] | None, "checkpoint of the supernet: a path, or a path for each width; none: random"
+        str | Mapping[str, str] | None,
+        "checkpoint: ofa, the published supernets, downloaded once; a path, or one for each width; none: random",
     ] = None,
     seed: Annotated[int, "of the random weights"] = 0,
 ) -> MobileNetV3Space:

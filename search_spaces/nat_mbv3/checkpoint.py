@@ -5,20 +5,20 @@ A file never runs code: `weights_only` or safetensors, and every name and shape 
 
 from __future__ import annotations
 
-import os
-import pickle
 import re
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from nat_core.errors import ConfigError
+from nat_mbv3.catalogue import SUPERNETS, checkpoint_file
 from nat_mbv3.layout import MAX_DEPTH
-from nat_mbv3.supernet import Elastic, Supernet, Weights, width_key
+from nat_mbv3.supernet import Elastic, Supernet, width_key
+from nat_mbv3.tensors import Weights, read, shown
 
 if TYPE_CHECKING:
     from nat_mbv3.space import MobileNetV3Space
@@ -71,14 +71,17 @@ def _load(supernet: Supernet, widths: tuple[float, ...], weights: object) -> Non
 
 def _states(widths: tuple[float, ...], weights: object) -> Iterator[tuple[float, tuple[Path, Weights]]]:
     """For each width: the file, and its tensors under the names of `Elastic`."""
+    if isinstance(weights, str) and weights in SUPERNETS:
+        weights = dict.fromkeys(widths, weights)
     if isinstance(weights, Mapping):
-        files = {_number(w): Path(str(p)) for w, p in weights.items()}
-        if set(files) != set(widths):
-            raise ConfigError(f"weights are given for widths {sorted(files)}, and the space has {list(widths)}")
-        for width, file in files.items():
+        words = {_number(w): str(word) for w, word in weights.items()}
+        if set(words) != set(widths):
+            raise ConfigError(f"weights are given for widths {sorted(words)}, and the space has {list(widths)}")
+        for width, word in words.items():
+            file = checkpoint_file(word, width, partial(require_supernet, width=width))
             yield width, (file, _own(read(file), width, file))
         return
-    file = Path(str(weights))
+    file = checkpoint_file(str(weights), widths[0], partial(require_supernet, width=widths[0]))
     state = read(file)
     if len(widths) > 1 and not any(map(_OWN.match, state)):
         raise ConfigError(
@@ -89,45 +92,20 @@ def _states(widths: tuple[float, ...], weights: object) -> Iterator[tuple[float,
         yield width, (file, _own(state, width, file))
 
 
+def require_supernet(file: Path, width: float) -> None:
+    """Raise `ConfigError` for a file that is no supernet of that width, of any number of classes."""
+    state = _own(read(file), width, file)
+    bias = state.get("network.classifier.bias")
+    with torch.device("meta"):
+        wanted = Elastic(width, len(bias) if bias is not None and bias.dim() == 1 else 1000).state_dict()
+    require_fit(state, wanted, f"the MobileNetV3 supernet of width {width}", file)
+
+
 def _number(width: object) -> float:
     try:
         return float(str(width))
     except ValueError:
         raise ConfigError(f"weights are given for width {width!r}: a width is a number, as 1.0 or 1.2") from None
-
-
-def read(file: Path) -> Weights:
-    """The tensors of a checkpoint, by their names in the file. Raises `ConfigError` for anything that is not one."""
-    if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises for what may not be looked at
-        raise ConfigError(f"no checkpoint at {file}")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter(
-                "ignore"
-            )  # torch's remarks on files that are odd; the good are compared, the bad refused
-            return load_file(file) if _is_safetensors(file) else _unwrap(torch.load(file, "cpu", weights_only=True))
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [""])[0]
-        if isinstance(error, pickle.UnpicklingError):  # torch's own text advises to run the file
-            reason = "it holds other objects than tensors, or is damaged"
-        raise ConfigError(
-            f"{file} is not a checkpoint that can be read safely ({type(error).__name__}: {reason}); accepted are "
-            "safetensors, and PyTorch files that hold tensors alone"
-        ) from error
-
-
-def _is_safetensors(file: Path) -> bool:
-    with file.open("rb") as stream:
-        return stream.read(9)[8:] == b"{"
-
-
-def _unwrap(loaded: object) -> Weights:
-    for key in ("state_dict_ema", "state_dict"):
-        if isinstance(loaded, Mapping) and isinstance(loaded.get(key), Mapping):
-            loaded = loaded[key]
-    if not isinstance(loaded, Mapping) or not all(isinstance(t, torch.Tensor) for t in loaded.values()):
-        raise TypeError(f"it holds a {type(loaded).__name__} that is not a mapping from names to tensors")
-    return {str(name): tensor for name, tensor in loaded.items()}
 
 
 def _own(state: Weights, width: float, file: Path) -> Weights:
@@ -148,14 +126,19 @@ def _own(state: Weights, width: float, file: Path) -> Weights:
     return own
 
 
-def rename(name: str) -> str:
-    """OFA's name of a tensor → ours."""
+def _in_supernet(block: int) -> tuple[int, int]:
+    """Stage and layer of OFA's block 1 … 20, four to a stage."""
+    return divmod(block - 1, MAX_DEPTH)
+
+
+def rename(name: str, place: Callable[[int], tuple[int, int]] = _in_supernet) -> str:
+    """OFA's name of a tensor → ours; `place` turns the number of a block, from 1, into its stage and layer."""
     for pattern, new in _RENAMES:
         name = re.sub(pattern, new, name)
     block = _BLOCK.match(name)
     if block is None:
         return name
-    stage, layer = divmod(int(block[1]) - 1, MAX_DEPTH)
+    stage, layer = place(int(block[1]))
     rest = block[2]
     if rest in _TRANSFORM:
         return f"transforms.{stage}.{layer}.{_TRANSFORM[rest]}"
@@ -175,17 +158,22 @@ def _fitting(supernet: Supernet, width: float, state: Weights, file: Path) -> We
     if classifier is not None and classifier.dim() == 1 and len(classifier) != supernet.n_classes:
         state = {n: t for n, t in state.items() if not n.startswith("network.classifier.")}
         state |= {n: t for n, t in own.items() if n.startswith("network.classifier.")}
-    wrong = [_mismatch(n, state.get(n), own.get(n)) for n in sorted(own.keys() | state.keys())]
-    faults = [w for w in wrong if w]
-    if faults:
-        raise ConfigError(
-            f"{file} does not fit the MobileNetV3 supernet of width {width} in {len(faults)} of {len(own)} tensors: "
-            + "; ".join(faults[:4])
-        )
+    require_fit(state, own, f"the MobileNetV3 supernet of width {width}", file)
     return state
 
 
+def require_fit(state: Weights, wanted: Weights, what: str, file: Path) -> None:
+    """Raise `ConfigError` unless names, shapes and kinds of numbers are those that are wanted, and all are finite."""
+    wrong = [_mismatch(n, state.get(n), wanted.get(n)) for n in sorted(wanted.keys() | state.keys())]
+    faults = [w for w in wrong if w]
+    if faults:
+        raise ConfigError(
+            f"{file} does not fit {what} in {len(faults)} of {len(wanted)} tensors: " + "; ".join(faults[:4])
+        )
+
+
 def _mismatch(name: str, given: torch.Tensor | None, wanted: torch.Tensor | None) -> str:
+    name = shown(name)
     if given is None or wanted is None:
         return f"{name} is {'missing' if given is None else 'unknown'}"
     if given.shape != wanted.shape:

@@ -50,6 +50,16 @@ def largest(width: float) -> Layout:
     return Layout(width, ((Layer(kernel=7, expand=6),) * MAX_DEPTH,) * len(STAGES))
 
 
+def lists(layout: Layout) -> dict[str, object]:
+    """The live layers as OFA's lists: kernel sizes, expansion ratios, and the depth of each stage."""
+    layers = [layer for stage in layout.stages for layer in stage]
+    return {
+        "ks": [layer.kernel for layer in layers],
+        "e": [layer.expand for layer in layers],
+        "d": [len(stage) for stage in layout.stages],
+    }
+
+
 def channels(width: float) -> tuple[int, ...]:
     """Output channels of stem, first block, five stages, final expand and feature mix."""
     return tuple(divisible(c * width) for c in BASE_CHANNELS)
