@@ -12,6 +12,7 @@ import io
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
@@ -100,11 +101,7 @@ def _tensors(file: Path, content: bytes) -> Weights:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's remarks on files that are odd; the bad are refused here
-            loaded = (
-                load_safetensors(content)
-                if content[8:9] == b"{"
-                else torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-            )
+            loaded = load_safetensors(content) if content[8:9] == b"{" else _torch_file(content)
     except Exception as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         if isinstance(error, pickle.UnpicklingError):  # torch's own text advises to run the file
@@ -116,6 +113,16 @@ def _tensors(file: Path, content: bytes) -> Weights:
     if not isinstance(loaded, Mapping) or not all(isinstance(t, torch.Tensor) for t in loaded.values()):
         raise ConfigError(f"{file} holds a {type(loaded).__name__} that is not a mapping from names to tensors")
     return {str(name): tensor for name, tensor in loaded.items()}
+
+
+def _torch_file(content: bytes) -> object:
+    """What `torch.save` wrote. It compresses nothing; what is compressed could grow a thousandfold."""
+    if content.startswith(b"PK"):
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
+                raise ValueError("its parts are compressed, and torch writes none that are")
+    loaded: object = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
+    return loaded
 
 
 def _load(supernet: Supernet, file: Path, tensors: Weights) -> None:

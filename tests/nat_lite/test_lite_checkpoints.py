@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import sys
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -187,6 +188,14 @@ def test_no_checkpoints(one, file, tmp_path):
     with file.open("wb") as stream:
         stream.truncate(200_000_001)
     refused(one, file, "larger than 200 MB")
+
+
+def test_a_compressed_file_is_not_unpacked(one, state, file, tmp_path):
+    torch.save(state, file)
+    with zipfile.ZipFile(file) as plain, zipfile.ZipFile(tmp_path / "small", "w", zipfile.ZIP_DEFLATED) as packed:
+        for part in plain.infolist():
+            packed.writestr(part.filename, plain.read(part))
+    refused(one, tmp_path / "small", "its parts are compressed")
 
 
 STEM, TRACKED, BIAS = "_conv_stem.weight", "_bn0.num_batches_tracked", "_fc.bias"
