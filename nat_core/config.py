@@ -124,7 +124,7 @@ def resolve(preset: str | None, file: Path | None, words: Layer, settings: Itera
     name = preset or given.get("preset", "quick")
     if name not in PRESETS:
         raise ConfigError(unknown("preset", str(name), PRESETS))
-    given = _with_folder(given | {"preset": name})
+    given = with_folder(given | {"preset": name})
     basis = _packaged(name)
     named = _settled(validate(merged_layers({k: v for k, v in basis.items() if k != "options"}, given), file), given)
     for part in named.options:
@@ -231,7 +231,7 @@ def _value(text: str) -> Any:
     return values["v"] if len(values) == 1 else text
 
 
-def _with_folder(given: Layer) -> Layer:
+def with_folder(given: Layer) -> Layer:
     """`data` may be a path: it becomes the data set `folder` with that path."""
     data = given.get("data")
     if not isinstance(data, str):

@@ -88,6 +88,14 @@ class SupernetSpace(SearchSpace, Protocol):
         """Channels, height and width of the images that an architecture takes."""
 
 
+@runtime_checkable
+class ShrinkingSpace(SupernetSpace, Protocol):
+    """A space that says in which order its networks should be let loose on a supernet: progressive shrinking."""
+
+    def shrinking(self) -> Sequence[tuple[str, Callable[[int, np.random.Generator], Encodings]]]:
+        """Phases behind that of the largest network: a name, and what samples n rows (n, n_variables), each wider."""
+
+
 class Supernet(Protocol):
     """An `nn.Module` that holds the weights of every architecture of its space. Keeps no active architecture."""
 
@@ -96,6 +104,24 @@ class Supernet(Protocol):
 
     def subnet(self, architecture: Architecture) -> nn.Module:
         """A stand-alone plain network with a copy of the weights."""
+
+
+@dataclass(frozen=True)
+class StaticNetwork:
+    """A network that stands alone: trained elsewhere, and no part of a supernet."""
+
+    network: nn.Module  # in eval mode: images (n, 3, side, side) → logits (n, n_classes)
+    about: Mapping[str, object]  # as its space describes architectures
+    side: int  # of its input, in pixels
+    n_classes: int
+
+
+@runtime_checkable
+class StaticNetworkSpace(SearchSpace, Protocol):
+    """A space that reads networks of its family which others published: what `nat evaluate` measures."""
+
+    def static_network(self, config: Path, weights: Path) -> StaticNetwork:
+        """The network of a config file, with the weights of another. Raises `ConfigError` unless both fit."""
 
 
 class CostModel(Protocol):
@@ -136,9 +162,8 @@ class TestingEstimator(Estimator, Protocol):
         """One measurement per row, on the test split. Called once, for the final front."""
 
 
-@runtime_checkable
-class AdaptiveEstimator(Estimator, Protocol):
-    """An estimator that learns between iterations, and can save and load what it learnt."""
+class Learner(Protocol):
+    """Something that learns in iterations, and can save and load what it learnt."""
 
     def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
         """Learn on the architectures X for iteration `iteration` of 0 … `iterations`.
@@ -153,8 +178,36 @@ class AdaptiveEstimator(Estimator, Protocol):
     def load(self, file: Path) -> None:
         """Take the state from a file that `save` wrote."""
 
+
+@runtime_checkable
+class AdaptiveEstimator(Estimator, Learner, Protocol):
+    """An estimator that learns between iterations."""
+
     def rehearse(self, iterations: int) -> Rehearsal:
         """What a run of so many iterations will take, by a short trial. Leaves the state as it was."""
+
+
+class Pretrainer(Protocol):
+    """Trains a supernet for no search in particular, epoch by epoch: what `nat pretrain` drives."""
+
+    @property
+    def epochs(self) -> int:
+        """All of them, over every phase."""
+
+    def phase(self, epoch: int) -> str:
+        """What epoch 0 … `epochs` - 1 is about, in a word or two."""
+
+    def train(self, epoch: int, progress: Progress) -> float:
+        """Learn for one epoch; the mean loss. What it learns depends on its state and the epoch alone."""
+
+    def measure(self) -> Mapping[str, float]:
+        """How good the supernet is on the validation split, by name; lower is better."""
+
+    def save(self, file: Path) -> None:
+        """Write the supernet to a new file, as the space's option `weights` reads it. It is the whole state."""
+
+    def load(self, file: Path) -> None:
+        """Take the state from a file that `save` wrote."""
 
 
 @runtime_checkable

@@ -71,6 +71,12 @@ def register_baselines() -> Mapping[str, Factory]:
 
 
 @hookspec
+def register_pretrainers() -> Mapping[str, Factory]:
+    """Ways to train a supernet before any search, for `nat pretrain`: `(space, data, **options)` → `Pretrainer`."""
+    raise NotImplementedError
+
+
+@hookspec
 def on_iteration(run: Run, archive: Archive) -> None:
     """Called after every iteration with the archive as it stands. An error is reported, and the run goes on."""
 

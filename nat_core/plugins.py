@@ -36,6 +36,7 @@ HOOKS: Mapping[str, str] = MappingProxyType(
         "cost_models": "register_cost_models",
         "datasets": "register_datasets",
         "baselines": "register_baselines",
+        "pretrainers": "register_pretrainers",
     }
 )
 LISTENERS = ("on_iteration", "on_finish")

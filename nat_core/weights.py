@@ -13,7 +13,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from nat_core.contracts import AdaptiveEstimator, Progress
+from nat_core.contracts import Learner, Progress
 from nat_core.durable import DISK, Disk, on_disk, publish, publish_text, sha256, sync_folder
 from nat_core.encoding import Encodings
 from nat_core.errors import StateError
@@ -26,10 +26,10 @@ _UNSURE = -2  # what is in memory while it changes
 
 
 class WeightStore:
-    """The adaptive estimators of a run and the versions of what they learnt."""
+    """What learns in a run, mostly adaptive estimators, and the versions of what they learnt."""
 
     def __init__(
-        self, folder: Path, estimators: Mapping[str, AdaptiveEstimator], journal: Journal, disk: Disk = DISK
+        self, folder: Path, estimators: Mapping[str, Learner], journal: Journal, disk: Disk = DISK
     ) -> None:
         self.folder = folder
         self.version = INITIAL  # that the search is at

@@ -18,6 +18,8 @@ COMMANDS = {  # in the order a newcomer meets them
     "front": "The Pareto front of a run.",
     "pick": "One architecture from a front, and why.",
     "cost": "What architectures cost.",
+    "evaluate": "The error of a published network on your data.",
+    "pretrain": "Train a supernet for searches to begin from.",
     "bench": "Searches beside each other on known problems.",
     "plugins": "What is installed, from where.",
 }

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from nat_core import hookimpl
-from nat_core.contracts import Dataset, Estimator, SearchSpace
+from nat_core.contracts import Dataset, Estimator, Pretrainer, SearchSpace
+from nat_estimators.pretrainers import progressive, sandwich
 
 if TYPE_CHECKING:
     from nat_estimators.accuracy import Top1Error
@@ -83,3 +84,9 @@ def ofa_predictor(
 def register_estimators() -> Mapping[str, Callable[..., Estimator]]:
     """`top1_error`, and a predictor that may stand in for it."""
     return {"top1_error": top1_error, "ofa-predictor": ofa_predictor}
+
+
+@hookimpl
+def register_pretrainers() -> Mapping[str, Callable[..., Pretrainer]]:
+    """`sandwich`, and once-for-all's `progressive` shrinking."""
+    return {"sandwich": sandwich, "progressive": progressive}

@@ -10,6 +10,25 @@ from nat_core.errors import ConfigError, unknown
 
 DRAWS = ("marginals", "archive")
 PRECISIONS = ("fp32", "bf16", "fp16")
+_BOUNDS = {
+    "warmup_epochs": (0, math.inf),
+    "epochs": (0, math.inf),
+    "batch_size": (2, math.inf),
+    "learning_rate": (0, math.inf),
+    "momentum": (0, math.inf),
+    "weight_decay": (0, math.inf),
+    "label_smoothing": (0, 1),
+    "distillation": (0, 1),
+    "seed": (0, math.inf),
+    "largest": (0, 1),
+    "sandwich": (0, math.inf),
+    "ema": (0, 1),
+    "rollbacks": (0, math.inf),
+    "randaugment": (0, 30),
+    "mixup": (0, math.inf),
+    "cutmix": (0, math.inf),
+    "mixed": (0, 1),
+}
 
 
 def require(name: str, value: float, *, at_least: float, at_most: float = math.inf, part: str = "top1_error") -> None:
@@ -19,10 +38,10 @@ def require(name: str, value: float, *, at_least: float, at_most: float = math.i
         raise ConfigError(f"{part}.{name} is {value}: it has to be at least {at_least}{most}")
 
 
-def require_one_of(name: str, value: str, known: Sequence[str]) -> None:
-    """Raise `ConfigError` for an option of top1_error that is no known word."""
+def require_one_of(name: str, value: str, known: Sequence[str], part: str) -> None:
+    """Raise `ConfigError` for an option that is no known word."""
     if value not in known:
-        raise ConfigError(f"top1_error.{name}: {unknown('word', value, known)}")
+        raise ConfigError(f"{part}.{name}: {unknown('word', value, known)}")
 
 
 @dataclass(frozen=True)
@@ -33,12 +52,6 @@ class Recipe:
     mixup: float = 0.0  # alpha (Zhang et al., 2018)
     cutmix: float = 0.0  # alpha (Yun et al., 2019)
     mixed: float = 0.5  # share of the steps whose pictures are mixed, by either
-
-    def __post_init__(self) -> None:
-        require("randaugment", self.randaugment, at_least=0, at_most=30)
-        require("mixup", self.mixup, at_least=0)
-        require("cutmix", self.cutmix, at_least=0)
-        require("mixed", self.mixed, at_least=0, at_most=1)
 
 
 @dataclass(frozen=True)
@@ -61,23 +74,14 @@ class Schedule:
     precision: str = "fp32"
     rollbacks: int = 3
     recipe: Recipe = Recipe()
+    part: str = "top1_error"  # whose options these are, in a message
 
     def __post_init__(self) -> None:
-        require("warmup_epochs", self.warmup_epochs, at_least=0)
-        require("epochs", self.epochs, at_least=0)
-        require("batch_size", self.batch_size, at_least=2)
-        require("learning_rate", self.learning_rate, at_least=0)
-        require("momentum", self.momentum, at_least=0)
-        require("weight_decay", self.weight_decay, at_least=0)
-        require("label_smoothing", self.label_smoothing, at_least=0, at_most=1)
-        require("distillation", self.distillation, at_least=0, at_most=1)
-        require("seed", self.seed, at_least=0)
-        require("largest", self.largest, at_least=0, at_most=1)
-        require_one_of("draw", self.draw, DRAWS)
-        require("sandwich", self.sandwich, at_least=0)
-        require("ema", self.ema, at_least=0, at_most=1)
-        require_one_of("training_precision", self.precision, PRECISIONS)
-        require("rollbacks", self.rollbacks, at_least=0)
+        for name, (least, most) in _BOUNDS.items():
+            value = getattr(self.recipe if hasattr(self.recipe, name) else self, name)
+            require(name, value, at_least=least, at_most=most, part=self.part)
+        require_one_of("draw", self.draw, DRAWS, self.part)
+        require_one_of("training_precision", self.precision, PRECISIONS, self.part)
 
     def steps(self, iteration: int, n_images: int) -> int:
         """Steps in the adaptation of one iteration."""

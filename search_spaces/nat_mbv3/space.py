@@ -8,7 +8,7 @@ the width (0: 1.0, 1: 1.2) and the 20 codes: NAT-M1 is `08011001440551052208877`
 from __future__ import annotations
 
 import reprlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from nat_core.errors import ConfigError
 from nat_mbv3.features import features
 from nat_mbv3.layout import MAX_DEPTH, STAGES, Layer, Layout
 from nat_mbv3.operators import N_SLOTS, OperatorTable, tabulate
+from nat_mbv3.shrinking import phases
 
 if TYPE_CHECKING:
     from nat_mbv3.supernet import Supernet
@@ -126,6 +127,14 @@ class MobileNetV3Space:
         depth = rng.choice(self.depths, size=(n, len(STAGES), 1))
         stages = np.where(np.arange(MAX_DEPTH) < depth, stages, SKIP)
         return self._rows(head, stages.reshape(n, MAX_DEPTH * len(STAGES)))
+
+    def shrinking(self) -> tuple[tuple[str, Callable[[int, np.random.Generator], Encodings]], ...]:
+        """The phases of progressive shrinking: see `nat_mbv3.shrinking`."""
+        return tuple(phases(self))
+
+    def widened(self, X: Encodings, part: MobileNetV3Space) -> Encodings:
+        """Rows of a space with fewer layer choices, as rows of this one."""
+        return self._rows(X[:, :2], part._slots(X))
 
     def features(self, X: Encodings) -> NDArray[np.float64]:
         """What a surrogate should look at, (n, n_features): see `nat_mbv3.features`."""

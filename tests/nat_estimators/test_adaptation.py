@@ -254,7 +254,7 @@ def test_unknown_words():
     with pytest.raises(ConfigError, match=r"top1_error\.training_precision: unknown word 'fp8'"):
         replace(SHORT, precision="fp8")
     with pytest.raises(ConfigError, match=r"top1_error\.randaugment is 31"):
-        Recipe(randaugment=31)
+        replace(SHORT, recipe=Recipe(randaugment=31))
 
 
 def test_the_archive_itself(space):

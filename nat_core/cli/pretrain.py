@@ -1,0 +1,102 @@
+"""`nat pretrain`: a supernet before any search."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from nat_core import config as configs
+from nat_core.errors import ConfigError
+from nat_core.pretraining import Epoch, PretrainConfig, Pretraining, build, pretrain
+from nat_core.stopping import noted
+
+
+@click.command(name="pretrain")
+@click.option("--space", default="mbv3", show_default=True, help="Search space, with a supernet.")
+@click.option("--data", default="digits", show_default=True, help="Data set by name, or a folder of images.")
+@click.option("--method", default="sandwich", show_default=True, help="A pretrainer: sandwich, progressive.")
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of every random stream.")
+@click.option("--out", required=True, type=click.Path(path_type=Path), help="Folder; one that holds this goes on.")
+@click.option("-s", "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Set an option; repeatable.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, nothing else there.")
+def command(space: str, data: str, method: str, seed: int, out: Path, settings: tuple[str, ...], as_json: bool) -> None:
+    """Train a supernet on your data, from random weights or from a checkpoint, for searches to begin from.
+
+    The same command goes on after an interruption, and gives the same weights. The result is OUT/supernet.safetensors:
+    nat run -s mbv3.weights=OUT/supernet.safetensors. From a checkpoint: -s mbv3.weights=FILE.
+    """
+    training = build(resolve(space, data, method, seed, settings), out)
+    epochs = list[Epoch]()
+    with noted(lambda: f"{len(epochs)} epochs are in {out}; the same command goes on."), _shown(training) as show:
+        for epoch in pretrain(training, show.progress):
+            epochs.append(epoch)
+            show.epoch(epoch)
+    if as_json:
+        rows = [{"phase": e.phase, "errors": dict(e.errors), "loss": e.loss, "seconds": e.seconds} for e in epochs]
+        click.echo(json.dumps({"weights": str(training.result), "epochs": rows}, allow_nan=False))
+    else:
+        click.echo(f"The supernet is in {training.result}\nSearch with it: nat run {_words(training)}")
+
+
+def resolve(space: str, data: str, method: str, seed: int, settings: tuple[str, ...]) -> PretrainConfig:
+    """The words of the command line as a config."""
+    layer: configs.Layer = {"data": data}
+    for text in settings:
+        given = configs.setting(text)
+        if set(given) != {"options"}:
+            raise ConfigError(
+                f"cannot use the setting {text!r} here: write part.option=value, such as sandwich.epochs=9"
+            )
+        layer = configs.merged_layers(layer, given)
+    layer = configs.with_folder(layer)
+    return PretrainConfig(space, layer["data"], method, seed, layer.get("options", {}))
+
+
+class _Display:
+    """A line for each epoch on stderr; on a terminal, a bar for its steps below."""
+
+    def __init__(self, training: Pretraining) -> None:
+        from rich.console import Console
+        from rich.progress import Progress as Bar
+
+        self.console = Console(stderr=True)
+        self.total = training.pretrainer.epochs
+        self.bar = Bar(console=self.console, disable=not self.console.is_terminal, transient=True)
+        self.task = self.bar.add_task("", total=None)
+
+    def progress(self, _what: str, done: int, total: int) -> None:
+        self.bar.update(self.task, completed=done, total=total)
+
+    def epoch(self, epoch: Epoch) -> None:
+        errors = ", ".join(f"{name} {value:.2%} wrong" for name, value in epoch.errors.items())
+        loss = "" if epoch.loss is None else f"loss {epoch.loss:.4f}, "
+        line = f"epoch {epoch.number + 1}/{self.total} ({epoch.phase}): {loss}{errors}, {epoch.seconds:.1f} s"
+        self.console.print(line, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _shown(training: Pretraining) -> Iterator[_Display]:
+    display = _Display(training)
+    data, config = training.data, training.config
+    about = f"{config.space} on {config.data} ({len(data.train):,} training images, {len(data.classes)} classes)"
+    display.console.print(f"{about} by {config.method}\n{training.folder}", highlight=False, soft_wrap=True)
+    with display.bar:
+        yield display
+
+
+def _words(training: Pretraining) -> str:
+    """How a search would begin from the result."""
+    config, part = training.config, configs.part_name(training.config.space)
+    path = config.options.get("folder", {}).get("path")
+    words = [f"--space {config.space}", f"--data {path if config.data == 'folder' else config.data}"]
+    same = {name: value for name, value in config.options.get(part, {}).items() if name != "weights"}
+    settings = {**same, "weights": training.result}
+    return " ".join([*words, *(f"-s {part}.{name}={_value(value)}" for name, value in settings.items())])
+
+
+def _value(value: object) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)

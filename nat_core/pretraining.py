@@ -1,0 +1,203 @@
+"""From a space, data and a way to train to a supernet in a file: epoch by epoch, and resumable at each.
+
+FOLDER/
+  pretrain.toml         what was asked for; plugins with versions; what the data were
+  pretrain.jsonl        the journal, the truth
+  weights/0007/supernet after epoch 7; the last two are kept, and either can be used
+  supernet.safetensors  the result: nat run -s SPACE.weights=FOLDER/supernet.safetensors
+
+An epoch is done once: its weights are on the disk before it is recorded, so a training that is killed and resumed gives
+the weights that an undisturbed one gives.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tomli_w
+
+from nat_core import options, plugins
+from nat_core.config import part_name
+from nat_core.contracts import Dataset, Fingerprinted, Pretrainer, Progress, SupernetSpace
+from nat_core.durable import publish, publish_text, sole_writer
+from nat_core.encoding import Encodings
+from nat_core.errors import ConfigError, StateError, unknown
+from nat_core.journal import Journal, read
+from nat_core.plugins import Offer
+from nat_core.weights import WeightStore
+
+FORMAT = 1
+JOURNAL, RESULT = "pretrain.jsonl", "supernet.safetensors"
+_OURS = frozenset({"lock", "pretrain.toml", JOURNAL, "weights", RESULT})
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """What is trained, on what, and how."""
+
+    space: str
+    data: str
+    method: str
+    seed: int = 0
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of the three, by name
+
+
+@dataclass(frozen=True)
+class Pretraining:
+    """A training that is built."""
+
+    folder: Path
+    config: PretrainConfig
+    versions: Mapping[str, str]
+    data: Dataset
+    space: SupernetSpace
+    pretrainer: Pretrainer
+
+    @property
+    def result(self) -> Path:
+        """The supernet, once all epochs are done."""
+        return self.folder / RESULT
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One that is done."""
+
+    number: int  # from 0
+    phase: str
+    errors: Mapping[str, float]
+    loss: float | None  # none where the training was stopped before it could be noted
+    seconds: float
+
+
+def build(config: PretrainConfig, folder: Path) -> Pretraining:
+    """Check every option, load the data, build space and pretrainer. Raises `ConfigError` for what cannot be used."""
+    registry = plugins.registry()
+    space_offer = registry.find("search_spaces", config.space)
+    data_offer = registry.find("datasets", config.data)
+    method_offer = registry.find("pretrainers", config.method)
+    offers = (space_offer, data_offer, method_offer)
+    names = [part_name(offer.name) for offer in offers]
+    for part in config.options:
+        if part not in names:
+            raise ConfigError(f"options are set for {part!r}: {unknown('part', part, names)}")
+    for offer in offers:
+        _given(config, offer)
+    data: Dataset = _make(config, data_offer, {"seed": config.seed})
+    context = {"seed": config.seed, "classes": len(data.classes), "image_size": data.image_size}
+    space = _make(config, space_offer, context)
+    if not isinstance(space, SupernetSpace):
+        raise ConfigError(f"the space {config.space} has no supernet to train")
+    pretrainer: Pretrainer = _make(config, method_offer, context, space, data)
+    return Pretraining(folder, config, {f"{o.kind}.{o.name}": o.where for o in offers}, data, space, pretrainer)
+
+
+def pretrain(training: Pretraining, progress: Progress) -> Iterator[Epoch]:
+    """Train to the end, epoch by epoch, from where the folder stands; then write the result.
+
+    Raises `StateError` for a folder whose training was another one, `ResourceError` if another process holds it.
+    """
+    folder, pretrainer = training.folder, training.pretrainer
+    _require_folder(folder)
+    with sole_writer(folder):
+        identity, file = _identity(training), folder / JOURNAL
+        if file.exists() and (before := read(file)):
+            _require_same(folder, before[0], identity)
+        with Journal(file) as journal:
+            if not journal.records:
+                journal.append("pretraining", format=FORMAT, **identity)
+            publish_text(folder / "pretrain.toml", _about(training, identity))
+            learner = _Epochs(pretrainer)
+            store = WeightStore(folder / "weights", {"supernet": learner}, journal)
+            nothing = np.empty((0, len(training.space.variables)), dtype=np.int64)
+            for epoch in range(pretrainer.epochs):
+                learner.losses.clear()
+                store.advance(epoch, pretrainer.epochs - 1, nothing, progress)
+                yield _measured(store, journal, training, epoch, learner.losses.get(epoch))
+            if journal.first("written") is None or not training.result.exists():
+                store.hold(store.version)
+                journal.append("written", sha256=publish(training.result, pretrainer.save))
+
+
+@dataclass
+class _Epochs:
+    """A pretrainer as the store of weights knows what learns: an epoch is an iteration."""
+
+    pretrainer: Pretrainer
+    losses: dict[int, float] = field(default_factory=dict)
+
+    def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
+        del X, iterations
+        self.losses[iteration] = float(self.pretrainer.train(iteration, progress))
+
+    def save(self, file: Path) -> None:
+        self.pretrainer.save(file)
+
+    def load(self, file: Path) -> None:
+        self.pretrainer.load(file)
+
+
+def _measured(store: WeightStore, journal: Journal, training: Pretraining, epoch: int, loss: float | None) -> Epoch:
+    """What an epoch came to: measured once, and recorded."""
+    record = journal.first("epoch", epoch=epoch)
+    if record is None:
+        store.hold(epoch)
+        record = journal.append("epoch", epoch=epoch, errors=dict(training.pretrainer.measure()), loss=loss)
+    adapted = journal.first("adapted", iteration=epoch)
+    seconds = 0.0 if adapted is None else adapted["seconds"]
+    return Epoch(epoch, training.pretrainer.phase(epoch), record["errors"], record["loss"], seconds)
+
+
+def _given(config: PretrainConfig, offer: Offer) -> dict[str, Any]:
+    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
+    return options.checked(offer.name, offer.factory, config.options.get(part_name(offer.name), {}))
+
+
+def _make(config: PretrainConfig, offer: Offer, context: Mapping[str, Any], *arguments: object) -> Any:
+    """Call a factory with the user's options, and with what is known of the data."""
+    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
+    given = _given(config, offer)
+    known = {n: context[n] for n in options.options(offer.factory) if n in context and n not in given}
+    return offer.factory(*arguments, **known, **given)
+
+
+def _identity(training: Pretraining) -> dict[str, Any]:
+    """What has to be the same when a training goes on."""
+    found = [part.fingerprint for part in (training.data, training.space) if isinstance(part, Fingerprinted)]
+    return {"config": asdict(training.config), "data": found, "plugins": dict(training.versions)}
+
+
+def _about(training: Pretraining, identity: Mapping[str, Any]) -> str:
+    tables = asdict(training.config) | {"plugins": identity["plugins"], "fingerprints": identity["data"]}
+    classes = list(training.data.classes)
+    return tomli_w.dumps(tables | {"context": {"image_size": training.data.image_size, "class_names": classes}})
+
+
+def _require_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; pretraining needs a folder")
+    foreign = (
+        [p.name for p in folder.iterdir() if p.name not in _OURS and not _draft(p.name)] if folder.is_dir() else []
+    )
+    if foreign:
+        raise ConfigError(f"{folder} holds other files, such as {foreign[0]}; choose an empty or a new folder")
+
+
+def _draft(name: str) -> bool:
+    """Whether a file may be what a write that was cut short has left."""
+    return name.startswith(".") and name.endswith(".draft")
+
+
+def _require_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    if begun.get("kind") != "pretraining" or begun.get("format") != FORMAT:
+        raise StateError(f"{folder} was made by another version of nat (this reads format {FORMAT})")
+    for name, value in now.items():
+        if begun.get(name) != value:
+            raise StateError(
+                f"{folder} cannot go on: its {name} changed since it began (was {begun.get(name)}, is {value}). "
+                "Nothing in it was touched; train in another folder."
+            )
