@@ -11,16 +11,17 @@ import reprlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from nat_core.contracts import Operator
+from nat_core.contracts import Operator, StaticNetwork
 from nat_core.encoding import Architecture, Encodings, Variable, as_encodings
 from nat_core.errors import ConfigError
 from nat_mbv3.features import features
-from nat_mbv3.layout import MAX_DEPTH, STAGES, Layer, Layout
+from nat_mbv3.layout import MAX_DEPTH, STAGES, Layer, Layout, lists
 from nat_mbv3.operators import N_SLOTS, OperatorTable, tabulate
 from nat_mbv3.shrinking import phases
 
@@ -152,13 +153,10 @@ class MobileNetV3Space:
     def describe(self, architecture: Architecture) -> dict[str, object]:
         """The 23 digits, and OFA's dictionary over the live layers."""
         layout = self.layout(architecture)
-        layers = [layer for stage in layout.stages for layer in stage]
         codes = self._slots(self.canonicalize(as_encodings([architecture], 22)))[0]
         return {
             "architecture": f"{architecture[0]:02d}{WIDTHS.index(layout.width)}" + "".join(map(str, codes)),
-            "ks": [layer.kernel for layer in layers],
-            "e": [layer.expand for layer in layers],
-            "d": [len(stage) for stage in layout.stages],
+            **lists(layout),
             "r": self.resolutions[architecture[0]],
             "w": layout.width,
         }
@@ -251,13 +249,20 @@ class MobileNetV3Space:
     def supernet(self, n_classes: int, weights: object = None) -> Supernet:
         """The supernet: from `weights`, else from the space's own option, else random by the space's seed.
 
-        `weights` is a path to an OFA checkpoint (one width) or to our own safetensors (all widths), or a mapping from
-        width to path. A classifier for another number of classes is left random. Raises `ConfigError` for a file that
-        does not fit.
+        `weights` is `ofa` (OFA's published supernets, downloaded once), a path to an OFA checkpoint (one width) or to
+        our own safetensors (all widths), or a mapping from width to one of these. A classifier for another number of
+        classes is left random. Raises `ConfigError` for a file that does not fit.
         """
         from nat_mbv3.checkpoint import build
 
         return build(self, n_classes, self.weights if weights is None else weights)
+
+    def static_network(self, config: Path, weights: Path) -> StaticNetwork:
+        """A published network of this family: a `net.config` of OFA or NAT, and its weights."""
+        from nat_mbv3.static import static_network
+
+        found, network = static_network(config, weights)
+        return StaticNetwork(network, found.describe(), found.side, found.n_classes)
 
 
 @lru_cache(maxsize=65536)

@@ -1,0 +1,94 @@
+"""`nat evaluate`: a published network on the digits."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from command_line import nat
+from net_files import SMALL, config_of, published_names
+
+from nat_core import plugins
+from nat_mbv3.network import MobileNetV3, initialise
+from nat_mbv3.static import static_network
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return plugins.find("datasets", "digits")()
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    """A random network of ten classes: config and weights."""
+    folder = tmp_path_factory.mktemp("net")
+    network = MobileNetV3(SMALL, 10)
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        initialise(network)
+        torch.nn.init.normal_(network.classifier.weight)
+    (folder / "net.config").write_text(json.dumps(config_of(SMALL, 10)))
+    torch.save({"state_dict": published_names(network.state_dict())}, folder / "net.weights")
+    return folder / "net.config", folder / "net.weights"
+
+
+def evaluate(files, *words):
+    return nat("evaluate", "--net", files[0], "--weights", files[1], *words)
+
+
+def test_the_document(files, digits):
+    """The error is that of a plain loop over the test images."""
+    result = evaluate(files, "--data", "digits", "--json").json
+    _, network = static_network(*files)
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (digits.mean, digits.std))
+    images = torch.from_numpy(digits.test.images.copy()).float()
+    images = torch.nn.functional.interpolate(images, (32, 32), mode="bilinear", antialias=True)
+    with torch.inference_mode():
+        found = network((images / 255 - mean) / std).argmax(1)
+    wrong = int((found != torch.from_numpy(digits.test.labels.copy())).sum())
+    assert 0 < wrong < len(images)
+    assert result.pop("seconds") > 0
+    assert result == {
+        "network": {"ks": [3, 5] * 5, "e": [3, 4] * 5, "d": [2] * 5, "r": 32, "w": 1.0},
+        "data": "digits",
+        "split": "test",
+        "top1_error": pytest.approx(wrong / len(images), abs=2 / len(images)),  # a tie may fall the other way
+        "images": len(images),
+        "side": 32,
+        "params": sum(p.numel() for p in network.parameters()),
+    }
+
+
+def test_a_network_that_says_three(files, digits, tmp_path):
+    """Its error is the share of other digits, whatever the side, the normalisation and the batch."""
+    state = torch.load(files[1], weights_only=True)["state_dict"]
+    state["classifier.linear.weight"] = torch.zeros(10, 1280)
+    state["classifier.linear.bias"] = torch.eye(10)[3]
+    torch.save(state, tmp_path / "three")
+    words = ("--split", "val", "--side", "16", "--mean", "0.5,0.5,0.5", "--std", "1,1,1", "--batch", "7")
+    outcome = evaluate((files[0], tmp_path / "three"), *words)
+    share = float((digits.val.labels != 3).mean())
+    assert outcome.out.startswith(
+        f"top-1 error {share:.2%} of {len(digits.val):,} images (val of digits), at 16 pixels"
+    )
+
+
+def test_what_cannot_be_measured(files, tmp_path):
+    (tmp_path / "seven").write_text(json.dumps(config_of(SMALL, 7)))
+    state = torch.load(files[1], weights_only=True)["state_dict"]
+    huge = {n: t * 1e30 if n.endswith("conv.weight") else t for n, t in state.items()}
+    torch.save(huge, tmp_path / "huge")
+    torch.save({n: t[:7] if n.startswith("classifier") else t for n, t in state.items()}, tmp_path / "seven.weights")
+    wrong = {
+        "tells 7 classes apart, and digits has 10": ((tmp_path / "seven", tmp_path / "seven.weights"), ()),
+        "does not fit the network of": ((tmp_path / "seven", files[1]), ()),
+        "outputs are not finite": ((files[0], tmp_path / "huge"), ()),
+        "the space lite reads no networks that stand alone": (files, ("--space", "lite")),
+        "write three numbers": (files, ("--mean", "0.5")),
+        "options are set for 'foldr'": (files, ("-s", "foldr.image_size=3")),
+    }
+    for message, (pair, words) in wrong.items():
+        outcome = evaluate(pair, *words)
+        assert outcome.code == 2, (message, outcome)
+        assert message in outcome.err, outcome.err
