@@ -40,13 +40,13 @@ class Batches:
         Values are 0 … 255. Normalised after sampling: `side` is rarely larger than the pictures.
         """
         crops = torch.from_numpy(random_crops(len(rows), how, rng)).to(self.images.device)
-        grid = functional.affine_grid(crops, [len(rows), 3, side, side], align_corners=False)
+        grid = _grid(crops, side)
         images = self.images[rows].float()
         return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
 
     def normalised(self, images: Tensor) -> Tensor:
         """Pictures of 0 … 255 as a network takes them."""
-        return (images.float() / 255 - self.mean) / self.std
+        return torch.addcmul(-self.mean / self.std, images.float(), 1 / (255 * self.std))  # in one pass
 
     def in_order(self, batch_size: int) -> Iterator[Tensor]:
         """Row numbers of all pictures, batch by batch."""
@@ -62,6 +62,14 @@ def batches(split: Split, data: Dataset, device: torch.device) -> Batches:
         std=torch.tensor(data.std, device=device).view(3, 1, 1),
         n_classes=len(data.classes),
     )
+
+
+def _grid(crops: Tensor, side: int) -> Tensor:
+    """Where to sample, (n, side, side, 2), as `functional.affine_grid`; maps without rotation make it much cheaper."""
+    middles = (torch.arange(side, device=crops.device) * 2 + 1) / side - 1
+    x, y = (crops[:, i, i, None] * middles + crops[:, i, 2, None] for i in (0, 1))  # (n, side)
+    shape = (len(crops), side, side)
+    return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=3)
 
 
 def _tensor(array: NDArray[np.generic], device: torch.device) -> Tensor:

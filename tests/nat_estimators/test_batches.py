@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchvision.transforms import v2
 
 from nat_core.contracts import Augmentation, Split
-from nat_estimators.batches import batches, random_crops
+from nat_estimators.batches import _grid, batches, random_crops
 
 CPU = torch.device("cpu")
 WHOLE = Augmentation(min_scale=1.0, flip=False)
@@ -148,3 +148,10 @@ def test_read_only_arrays_are_read(data):
     expected = normalised(data, torch.from_numpy(data.val.images[:3]).float() / 255)
     torch.testing.assert_close(part.plain(torch.arange(3), 8), expected)
     assert functional.cross_entropy(torch.zeros(50, 4), part.labels) > 0
+
+
+@pytest.mark.parametrize("side", [1, 2, 7, 16])
+def test_where_a_crop_is_sampled_is_torchs_affine_grid(side):
+    crops = torch.from_numpy(random_crops(20, Augmentation(), np.random.default_rng(0)))
+    expected = functional.affine_grid(crops, [20, 3, side, side], align_corners=False)
+    torch.testing.assert_close(_grid(crops, side), expected)
