@@ -518,3 +518,24 @@ def test_every_option_reaches_the_schedule(estimator):
     }
     assert schedule.precision == "bf16"
     assert schedule.recipe == Recipe(**recipe)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"ema": 0.9, "sandwich": 1, "distillation": 0.5},
+        {"randaugment": 9, "cutmix": 1.0, "mixup": 0.2, "draw": "archive"},
+        {"training_precision": "fp16", "ema": 0.5},
+    ],
+    ids=str,
+)
+def test_from_saved_weights_it_goes_on_as_from_those_in_memory(estimator, tmp_path, options):
+    """The weights are the whole state: of averages, mixed pictures and lower precision too."""
+    first, second = estimator(**options), estimator(**options)
+    first.adapt(ALL, 0, 2, silent)
+    first.save(tmp_path / "weights")
+    first.adapt(ALL, 1, 2, silent)
+    second.load(tmp_path / "weights")
+    second.adapt(ALL, 1, 2, silent)
+    assert same(first.supernet, second.supernet)
+    assert [m.value for m in first(ALL)] == [m.value for m in second(ALL)]
