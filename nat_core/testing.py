@@ -13,12 +13,14 @@
 from __future__ import annotations
 
 import json
+import math
 import random
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -31,6 +33,7 @@ from nat_core.contracts import (
     Function,
     OperatorSpace,
     Optimizer,
+    Pretrainer,
     SearchSpace,
     Spent,
     Surrogate,
@@ -466,6 +469,40 @@ class BaselineContract(_OnSmallSpace):
     @pytest.mark.parametrize("every", [1, 4])
     def test_failed_measurements_do_not_stop_it(self, space: SearchSpace, baseline: Baseline, every: int) -> None:
         assert len(_spend(space, baseline, 40, failing=every)) == 40, "it ended by itself"
+
+
+class PretrainerContract:
+    """Needs the fixture `make`: whenever it is called, it gives the same new pretrainer, of two epochs at least."""
+
+    def test_every_epoch_has_a_phase(self, make: Callable[[], Pretrainer]) -> None:
+        pretrainer = make()
+        assert pretrainer.epochs >= 2
+        assert all(isinstance(pretrainer.phase(epoch), str) for epoch in range(pretrainer.epochs))
+
+    def test_what_is_saved_is_the_whole_state(self, make: Callable[[], Pretrainer], tmp_path: Path) -> None:
+        first, second = make(), make()
+        files = [tmp_path / name for name in ("begun", "on", "on_again")]
+        with _nothing_global_changes():
+            assert math.isfinite(first.train(0, _silent))
+            first.save(files[0])
+            first.train(1, _silent)
+            first.save(files[1])
+            second.load(files[0])
+            second.train(1, _silent)
+            second.save(files[2])
+        begun, on, again = (file.read_bytes() for file in files)
+        assert begun != on
+        assert on == again
+        assert first.measure() == second.measure()
+
+    def test_errors_have_names(self, make: Callable[[], Pretrainer]) -> None:
+        errors = make().measure()
+        assert errors
+        assert all(isinstance(name, str) and math.isfinite(value) for name, value in errors.items())
+
+
+def _silent(_what: str, _done: int, _total: int) -> None:
+    """Report nothing."""
 
 
 def _spend(

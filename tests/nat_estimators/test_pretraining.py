@@ -13,6 +13,7 @@ from nat_core import plugins
 from nat_core.encoding import as_encodings
 from nat_core.errors import ConfigError, StateError
 from nat_core.pretraining import PretrainConfig, Pretraining, pretrain
+from nat_core.testing import PretrainerContract
 
 SHORT = {"batch_size": 20, "device": "cpu"}
 
@@ -168,3 +169,23 @@ def test_rows_of_a_checkpoint_space_are_a_whole(space, data):
     rows = as_encodings(space.sample(1, np.random.default_rng(0)), 3)
     pretrainer.train(0, silent)
     assert len(set(pretrainer.estimator.supernet.called)) > 5 * len(rows)
+
+
+class TestSandwich(PretrainerContract):
+    @pytest.fixture
+    def make(self, space, data):
+        return lambda: made(space, data, epochs=2)
+
+
+class TestProgressive(PretrainerContract):
+    @pytest.fixture
+    def make(self, data):
+        small = {"widths": [1.0], "resolutions": [8], "kernels": [3, 5], "depths": [2], "expands": [3], "classes": 4}
+        space = plugins.find("search_spaces", "mbv3")(**small)
+        return lambda: made(space, data, "progressive", largest_epochs=1, phase_epochs=1, batch_size=60)
+
+
+class TestAveragedSandwich(PretrainerContract):
+    @pytest.fixture
+    def make(self, space, data):
+        return lambda: made(space, data, epochs=2, ema=0.9, randaugment=5, cutmix=1.0)
