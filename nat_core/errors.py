@@ -4,7 +4,7 @@
     ├── ConfigError          2   an unknown name, a wrong value, an infeasible constraint, unusable data
     │   └── PluginError      2   a plugin that is broken, missing or claimed twice
     ├── StateError           3   a run folder that is unreadable, foreign or changed
-    ├── ResourceError        4   out of disk, permission or memory; a run folder in use
+    ├── ResourceError        4   out of disk, permission or memory; a run folder in use; no download
     └── FailureBudgetError   5   too many architectures could not be measured
 
 A `NatError` is printed without a traceback. Anything else is a bug, and gives one.
@@ -31,13 +31,13 @@ class PluginError(ConfigError):
 
 
 class StateError(NatError):
-    """A run folder that cannot be read as it stands, or no longer fits what is asked of it."""
+    """A run folder or a cache that cannot be read as it stands, or no longer fits what is asked of it."""
 
     exit_code = 3
 
 
 class ResourceError(NatError):
-    """Disk, memory, permission, or a run folder that another process holds."""
+    """Disk, memory, permission, network, or a run folder that another process holds."""
 
     exit_code = 4
 

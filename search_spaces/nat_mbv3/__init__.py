@@ -31,9 +31,9 @@ def mbv3(
     seed: Annotated[int, "of the random weights"] = 0,
 ) -> MobileNetV3Space:
     """The MobileNetV3 space of Neural Architecture Transfer: 22 variables, 7.4e20 networks."""
-    from nat_mbv3.space import MobileNetV3Space, resolutions_for
+    from nat_mbv3.space import MobileNetV3Space, PretrainedSpace, resolutions_for
 
-    return MobileNetV3Space(
+    return (MobileNetV3Space if weights is None else PretrainedSpace)(
         resolutions=resolutions_for(256 if image_size is None else image_size)
         if resolutions is None
         else tuple(resolutions),

@@ -5,6 +5,7 @@ A file never runs code: `weights_only` or safetensors, and every name and shape 
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -14,8 +15,9 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import save_file
 
+from nat_core.durable import sha256
 from nat_core.errors import ConfigError
-from nat_mbv3.catalogue import SUPERNETS, checkpoint_file
+from nat_mbv3.catalogue import checkpoint_file
 from nat_mbv3.layout import MAX_DEPTH
 from nat_mbv3.supernet import Elastic, Supernet, width_key
 from nat_mbv3.tensors import Weights, read, shown
@@ -71,25 +73,39 @@ def _load(supernet: Supernet, widths: tuple[float, ...], weights: object) -> Non
 
 def _states(widths: tuple[float, ...], weights: object) -> Iterator[tuple[float, tuple[Path, Weights]]]:
     """For each width: the file, and its tensors under the names of `Elastic`."""
-    if isinstance(weights, str) and weights in SUPERNETS:
-        weights = dict.fromkeys(widths, weights)
-    if isinstance(weights, Mapping):
-        words = {_number(w): str(word) for w, word in weights.items()}
-        if set(words) != set(widths):
-            raise ConfigError(f"weights are given for widths {sorted(words)}, and the space has {list(widths)}")
-        for width, word in words.items():
-            file = checkpoint_file(word, width, partial(require_supernet, width=width))
-            yield width, (file, _own(read(file), width, file))
-        return
-    file = checkpoint_file(str(weights), widths[0], partial(require_supernet, width=widths[0]))
-    state = read(file)
-    if len(widths) > 1 and not any(map(_OWN.match, state)):
-        raise ConfigError(
-            f"{file} holds one width, and the space has {list(widths)}: give a path for each width, "
-            f"or choose one with mbv3.widths"
-        )
-    for width in widths:
+    files = _files(widths, weights)
+    one = len(set(files.values())) == 1
+    state: Weights = {}
+    for i, (width, file) in enumerate(files.items()):
+        state = state if one and i else read(file)
+        if one and len(widths) > 1 and not any(map(_OWN.match, state)):
+            raise ConfigError(
+                f"{file} holds one width, and the space has {list(widths)}: give a path for each width, "
+                f"or choose one with mbv3.widths"
+            )
         yield width, (file, _own(state, width, file))
+
+
+def _files(widths: tuple[float, ...], weights: object) -> dict[float, Path]:
+    """The file of each width; several may be in one."""
+    words = {_number(w): str(word) for w, word in weights.items()} if isinstance(weights, Mapping) else None
+    if words is None:
+        words = dict.fromkeys(widths, str(weights))
+    if set(words) != set(widths):
+        raise ConfigError(f"weights are given for widths {sorted(words)}, and the space has {list(widths)}")
+    return {w: checkpoint_file(word, w, partial(require_supernet, width=w)) for w, word in words.items()}
+
+
+def fingerprint(widths: tuple[float, ...], weights: object) -> str:
+    """sha256 over the content of the files, in the order of the widths."""
+    digest = hashlib.sha256()
+    for _, file in sorted(_files(widths, weights).items()):
+        try:
+            with file.open("rb") as stream:
+                digest.update(sha256(stream).encode())
+        except (OSError, ValueError) as error:
+            raise ConfigError(f"no checkpoint at {file}: {getattr(error, 'strerror', None) or error}") from error
+    return digest.hexdigest()
 
 
 def require_supernet(file: Path, width: float) -> None:

@@ -265,6 +265,17 @@ class MobileNetV3Space:
         return StaticNetwork(network, found.describe(), found.side, found.n_classes)
 
 
+class PretrainedSpace(MobileNetV3Space):
+    """One whose supernet begins from files. Meets `Fingerprinted`: a run does not go on with other ones."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 over the files."""
+        from nat_mbv3.checkpoint import fingerprint
+
+        return fingerprint(self.widths, self.weights)
+
+
 @lru_cache(maxsize=65536)
 def _layout(space: MobileNetV3Space, architecture: Architecture) -> Layout:
     X = space.canonicalize(as_encodings([architecture], len(architecture)))

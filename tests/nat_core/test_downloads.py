@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import socket
+import ssl
+import subprocess
 import sys
 import threading
 import time
@@ -262,11 +264,47 @@ def test_plain_http_to_this_machine_has_to_be_allowed(server, tmp_path):
     assert not server.asked
 
 
-def test_https_compares_certificates(server, tmp_path):
+def test_https_is_spoken(server, tmp_path):
     """A server that speaks no TLS is not spoken to."""
     url = server.at("good").replace("http:", "https:")
     with pytest.raises(ResourceError, match="cannot be reached"):
         fetch(Download(url, "x", 1 << 20), folder=tmp_path, loopback=True, patience=1.0)
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """Of this machine, signed by itself."""
+    files = tmp_path / "certificate.pem", tmp_path / "key.pem"
+    words = "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext subjectAltName=DNS:localhost"
+    try:
+        command = ["openssl", *words.split(), "-out", files[0], "-keyout", files[1]]
+        subprocess.run(command, check=True, capture_output=True)
+    except (FileNotFoundError, subprocess.CalledProcessError):
+        pytest.skip("no openssl here that makes a certificate")
+    return files
+
+
+def test_certificates_are_compared(certificate, monkeypatch, tmp_path):
+    """With an authority that is trusted it is a download like any other; without, or for another name, it is none."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    with Server() as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        try:
+            source = Download(f"https://localhost:{server.server_port}/good", "x", 1 << 20, SHA256)
+            with pytest.raises(ResourceError, match=r"cannot be reached.*certificate verify failed"):
+                fetch(source, folder=tmp_path, loopback=True)
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate[0]))
+            elsewhere = replace(source, url=source.url.replace("localhost", "127.0.0.1"))
+            with pytest.raises(ResourceError, match=r"cannot be reached.*certificate verify failed"):
+                fetch(elsewhere, folder=tmp_path, loopback=True)
+            assert not server.asked
+            assert fetch(source, folder=tmp_path, loopback=True).read_bytes() == CONTENT
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def test_a_changed_file_is_downloaded_again(server, get, caplog):

@@ -13,6 +13,7 @@ import pytest
 import torch
 
 from nat_core import downloads
+from nat_core.contracts import Fingerprinted
 from nat_core.errors import ConfigError, ResourceError
 from nat_mbv3 import catalogue
 
@@ -129,3 +130,21 @@ def test_downloaded(cache, mbv3, loaded, ofa_files, monkeypatch):
     assert {p.name for p in cache.iterdir() if p.suffix == ".json"} == {
         f"{f.name}.manifest.json" for f in ofa_files.values()
     }
+
+
+@pytest.mark.usefixtures("brought")
+def test_a_run_does_not_go_on_with_other_weights(mbv3, ofa_files, tmp_path):
+    """The space says which files it begins from; without any, it has nothing to say."""
+    both, narrow = mbv3(weights="ofa"), mbv3(widths=[1.0], weights="ofa")
+    assert isinstance(both, Fingerprinted)
+    assert not isinstance(mbv3(), Fingerprinted)
+    assert len({both.fingerprint, narrow.fingerprint}) == 2
+    assert both.fingerprint == mbv3(weights={str(w): str(f) for w, f in ofa_files.items()}).fingerprint
+    copy = tmp_path / "copy"
+    copy.write_bytes(ofa_files[1.0].read_bytes())
+    assert mbv3(widths=[1.0], weights=str(copy)).fingerprint == narrow.fingerprint
+    copy.write_bytes(ofa_files[1.0].read_bytes() + b"x")
+    assert mbv3(widths=[1.0], weights=str(copy)).fingerprint != narrow.fingerprint
+    for missing in ("./none", str(tmp_path), "\0/x"):
+        with pytest.raises(ConfigError, match="no checkpoint at"):
+            _ = mbv3(weights=missing).fingerprint
