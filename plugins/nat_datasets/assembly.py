@@ -11,7 +11,6 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -178,8 +177,3 @@ def _decides(recipe: Recipe) -> Mapping[str, object]:
         "colours": recipe.colours,
         "variant": recipe.variant,
     }
-
-
-def expanded(path: str | Path) -> Path:
-    """With `~` and `~name` for home folders; where there is no such name, the path as it stands."""
-    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises on an unknown ~name

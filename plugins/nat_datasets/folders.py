@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nat_datasets.assembly import Recipe, assemble, expanded, refusals_named
+from nat_datasets.assembly import Recipe, assemble, refusals_named
 from nat_datasets.pictures import Pictures
-from nat_datasets.tree import find
+from nat_datasets.tree import expanded, find
 
 
 def load(path: str | Path, recipe: Recipe) -> Pictures:

@@ -20,7 +20,7 @@ Cache = Annotated[
     Literal["auto", "memory", "disk"],
     "where decoded pictures stand; auto: on disk if they would take more than half of the machine's memory",
 ]
-CacheDir = Annotated[str | None, "folder for those on disk; none: datasets in $NAT_CACHE, or in ~/.cache/nat"]
+CacheDir = Annotated[str | None, "folder for those on disk; none: datasets in $NAT_CACHE, else in ~/.cache/nat"]
 
 
 def cifar10(

@@ -18,10 +18,10 @@ from typing import Any
 
 from nat_core.errors import ConfigError
 from nat_datasets import packed
-from nat_datasets.assembly import Recipe, assemble, expanded, refusals_named
+from nat_datasets.assembly import Recipe, assemble, refusals_named
 from nat_datasets.pictures import Colour, Pictures
 from nat_datasets.reading import PictureFiles, Source
-from nat_datasets.tree import File, Tree, check_is_folder, find, listed
+from nat_datasets.tree import File, Tree, check_is_folder, expanded, find, listed
 
 logger = logging.getLogger(__name__)
 

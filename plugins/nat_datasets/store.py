@@ -24,9 +24,10 @@ from numpy.typing import NDArray
 from pydantic import TypeAdapter
 
 from nat_core import durable
+from nat_core.downloads import cache_folder
 from nat_core.errors import ResourceError
 from nat_datasets.pictures import Colour
-from nat_datasets.tree import File, Tree
+from nat_datasets.tree import File, Tree, expanded
 
 Images = NDArray[np.uint8]  # (n, 3, size, size)
 Shape = tuple[int, int, int, int]
@@ -50,11 +51,8 @@ class Contents:
 
 
 def folder(chosen: str | None) -> Path:
-    """Where data sets are kept: the folder that was chosen, else `datasets` in NAT_CACHE, else in ~/.cache/nat."""
-    if chosen is not None:
-        return Path(os.path.expanduser(chosen))  # noqa: PTH111 - Path's own raises on an unknown ~name
-    beside = Path(os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")) / "nat"  # noqa: PTH111
-    return Path(os.environ.get("NAT_CACHE") or beside) / "datasets"
+    """Where data sets are kept: the folder that was chosen, else `datasets` beside what nat has downloaded."""
+    return cache_folder() / "datasets" if chosen is None else expanded(chosen)
 
 
 def key(tree: Tree, decides: Mapping[str, object]) -> str:

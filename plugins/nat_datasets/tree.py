@@ -69,6 +69,11 @@ def find(root: Path, splits: Mapping[str, str] = SPLITS) -> Tree:
     )
 
 
+def expanded(path: str | Path) -> Path:
+    """With `~` and `~name` for home folders; where there is no such name, the path as it stands."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path's own raises on an unknown ~name
+
+
 def printable(name: str) -> str:
     """A file name that can be written as UTF-8: bytes that are none stand as escapes."""
     return name.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
