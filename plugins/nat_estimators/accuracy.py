@@ -22,6 +22,7 @@ from nat_core.seeding import rng
 from nat_estimators import engines
 from nat_estimators.adaptation import Schedule, adapt, require
 from nat_estimators.batches import Batches, batches
+from nat_estimators.engines.memory import keep_freed_memory
 from nat_estimators.engines.parity import require_parity
 from nat_estimators.recalibration import recalibrate
 
@@ -51,6 +52,7 @@ class Top1Error:
         require("recalibration_images", recalibration_images, at_least=2)
         require("evaluation_batch", evaluation_batch, at_least=2)
         require("threads", threads, at_least=0)
+        keep_freed_memory()
         self.threads = threads
         self.space = space
         self.data = data

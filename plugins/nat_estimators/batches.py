@@ -29,10 +29,12 @@ class Batches:
 
     def plain(self, rows: Tensor, side: int) -> Tensor:
         """The pictures `rows` resized to `side` with antialiasing, normalised: (len(rows), 3, side, side)."""
-        images = self.normalised(self.images[rows])
-        if images.shape[-1] == side:
-            return images
-        return functional.interpolate(images, size=(side, side), mode="bilinear", antialias=True)
+        pictures = self.images[rows]
+        if side < pictures.shape[-1]:
+            return self.normalised(_shrunk(pictures, side))
+        if side == pictures.shape[-1]:
+            return self.normalised(pictures)
+        return functional.interpolate(self.normalised(pictures), size=(side, side), mode="bilinear")
 
     def cropped(self, rows: Tensor, side: int, how: Augmentation, rng: np.random.Generator) -> Tensor:
         """A random crop of each picture, maybe mirrored, at `side`: one bilinear sampling for the whole batch.
@@ -62,6 +64,17 @@ def batches(split: Split, data: Dataset, device: torch.device) -> Batches:
         std=torch.tensor(data.std, device=device).view(3, 1, 1),
         n_classes=len(data.classes),
     )
+
+
+def _shrunk(pictures: Tensor, side: int) -> Tensor:
+    """Smaller pictures of whole numbers, as torchvision's resize gives them.
+
+    On a processor bytes are resized several times faster than floats. CUDA has no such kernel, and the processor's fails
+    for a single pixel: there the result is rounded.
+    """
+    if pictures.device.type == "cpu" and side > 1:
+        return functional.interpolate(pictures, size=(side, side), mode="bilinear", antialias=True)
+    return functional.interpolate(pictures.float(), size=(side, side), mode="bilinear", antialias=True).round_()
 
 
 def _grid(crops: Tensor, side: int) -> Tensor:

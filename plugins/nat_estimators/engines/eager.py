@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from nat_estimators.engines.folding import fold
 
+_PIXELS = 32 * 192 * 192  # of the pictures in one go, on a processor
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -49,7 +50,14 @@ def _in_precision(network: nn.Module, precision: str, device: torch.device) -> C
     @torch.inference_mode()
     def forward(images: Tensor) -> Tensor:
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-            logits: Tensor = network(images.contiguous(memory_format=torch.channels_last))
-        return logits.float()
+            parts = torch.split(images.contiguous(memory_format=torch.channels_last), _at_once(images))
+            return torch.cat([network(part) for part in parts]).float()
 
     return forward
+
+
+def _at_once(images: Tensor) -> int:
+    """How many pictures a processor takes in one go: of more at a time, the maps no longer fit its caches."""
+    if images.device.type != "cpu":
+        return max(len(images), 1)
+    return max(_PIXELS // images[0, 0].numel(), 1) if len(images) else 1
