@@ -232,12 +232,14 @@ def _value(text: str) -> Any:
 
 
 def with_folder(given: Layer) -> Layer:
-    """`data` may be a path: it becomes the data set `folder` with that path."""
+    """`data` may be a path: it becomes the data set `folder` with that path. A data set's name is that, and no path."""
     data = given.get("data")
     if not isinstance(data, str):
         return given
     path = data.removeprefix("folder:")
     if data == "folder" or not (data != path or os.sep in data or data.startswith((".", "~")) or _is_folder(data)):
+        return given
+    if data in plugins.registry().of("datasets"):  # and a folder of that name happens to be here
         return given
     try:
         place = str(Path(path).expanduser().absolute())

@@ -16,7 +16,7 @@ from nat_core.contracts import Augmentation, Dataset, Split
 
 @dataclass(frozen=True)
 class Batches:
-    """One split on the device that computes, as uint8 (n, 3, size, size)."""
+    """One split as uint8 (n, 3, size, size), on the device that computes; too many pictures stay in main memory."""
 
     images: Tensor
     labels: Tensor
@@ -29,7 +29,7 @@ class Batches:
 
     def plain(self, rows: Tensor, side: int) -> Tensor:
         """The pictures `rows` resized to `side` with antialiasing, normalised: (len(rows), 3, side, side)."""
-        pictures = self.images[rows]
+        pictures = self._taken(rows)
         if side < pictures.shape[-1]:
             return self.normalised(_shrunk(pictures, side))
         if side == pictures.shape[-1]:
@@ -41,10 +41,14 @@ class Batches:
 
         Values are 0 … 255. Normalised after sampling: `side` is rarely larger than the pictures.
         """
-        crops = torch.from_numpy(random_crops(len(rows), how, rng)).to(self.images.device)
+        crops = torch.from_numpy(random_crops(len(rows), how, rng)).to(self.labels.device)
         grid = _grid(crops, side)
-        images = self.images[rows].float()
+        images = self._taken(rows).float()
         return functional.grid_sample(images, grid, padding_mode="border", align_corners=False)
+
+    def _taken(self, rows: Tensor) -> Tensor:
+        """The pictures `rows` on the device that computes."""
+        return self.images[rows.to(self.images.device)].to(self.labels.device)
 
     def normalised(self, images: Tensor) -> Tensor:
         """Pictures of 0 … 255 as a network takes them."""
@@ -58,7 +62,7 @@ class Batches:
 def batches(split: Split, data: Dataset, device: torch.device) -> Batches:
     """Move a split to a device once."""
     return Batches(
-        images=_tensor(split.images, device),
+        images=_tensor(split.images, _home(split.images.nbytes, device)),
         labels=_tensor(split.labels, device),
         mean=torch.tensor(data.mean, device=device).view(3, 1, 1),
         std=torch.tensor(data.std, device=device).view(3, 1, 1),
@@ -69,8 +73,8 @@ def batches(split: Split, data: Dataset, device: torch.device) -> Batches:
 def _shrunk(pictures: Tensor, side: int) -> Tensor:
     """Smaller pictures of whole numbers, as torchvision's resize gives them.
 
-    On a processor bytes are resized several times faster than floats. CUDA has no such kernel, and the processor's fails
-    for a single pixel: there the result is rounded.
+    On a processor bytes are resized several times faster than floats. CUDA has no such kernel, and the processor's
+    fails for a single pixel: there the result is rounded.
     """
     if pictures.device.type == "cpu" and side > 1:
         return functional.interpolate(pictures, size=(side, side), mode="bilinear", antialias=True)
@@ -83,6 +87,13 @@ def _grid(crops: Tensor, side: int) -> Tensor:
     x, y = (crops[:, i, i, None] * middles + crops[:, i, 2, None] for i in (0, 1))  # (n, side)
     shape = (len(crops), side, side)
     return torch.stack([x[:, None, :].expand(shape), y[:, :, None].expand(shape)], dim=3)
+
+
+def _home(n_bytes: int, device: torch.device) -> torch.device:
+    """Where pictures stand: on a GPU they may take half of what is free, for networks need the rest."""
+    if device.type == "cuda" and n_bytes > torch.cuda.mem_get_info(device)[0] / 2:
+        return torch.device("cpu")
+    return device
 
 
 def _tensor(array: NDArray[np.generic], device: torch.device) -> Tensor:

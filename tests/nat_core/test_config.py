@@ -220,6 +220,13 @@ def test_data_may_be_a_path(tmp_path, monkeypatch):
     assert "path" not in resolve(None, None, {"data": "folder"}, []).options.get("folder", {})
 
 
+def test_a_folder_with_the_name_of_a_data_set_is_not_in_its_way(tmp_path, monkeypatch):
+    (tmp_path / "digits").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert resolve(None, None, {"data": "digits"}, []).data == "digits"
+    assert resolve(None, None, {"data": "./digits"}, []).options["folder"]["path"] == str(tmp_path / "digits")
+
+
 def test_a_config_comes_back_as_it_was_saved(file):
     config = resolve(None, file, {}, ["mbv3.weights={'1.0' = 'a b'}", "nsga3.crossover=1e-3"])
     file.write_text(dump(config, plugins={"a": "b"}))
