@@ -43,7 +43,6 @@ def load(name: str, root: str, recipe: Recipe) -> Pictures:
     published = PUBLISHED[name]
     place = expanded(root).absolute()
     with refusals_named():
-        check_is_folder(place)
         _check_complete(name, place, published)
         with _lists_named(name, place):
             tree, source = published.read(place)
@@ -52,12 +51,14 @@ def load(name: str, root: str, recipe: Recipe) -> Pictures:
 
 
 def _check_complete(name: str, root: Path, published: Published) -> None:
+    wanted = f"Expected there: {', '.join(published.expected)}. {published.origin}"
+    check_is_folder(root, f"{name}.root is the folder that its archive was unpacked in. {wanted}")
     missing = [expected for expected in published.expected if not _is_there(root, expected)]
     if missing:
+        inside = published.expected[0].split(" or ")[0].partition("/")[0]
         raise ConfigError(
-            f"{name} is not whole in {str(root)!r}. Missing below it: {', '.join(missing)}. Expected there: "
-            f"{', '.join(published.expected)}. {published.origin} root is the folder that holds "
-            f"{published.expected[0].split(' or ')[0].partition('/')[0]!r}."
+            f"{name} is not whole in {str(root)!r}. Missing below it: {', '.join(missing)}. {wanted} "
+            f"{name}.root is the folder that holds {inside!r}."
         )
 
 

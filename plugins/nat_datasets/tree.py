@@ -86,15 +86,15 @@ def listed(names: Iterable[object], most: int = 5) -> str:
     return ", ".join(shown[:most]) + more
 
 
-def check_is_folder(root: Path) -> None:
+def check_is_folder(root: Path, accepted: str = ACCEPTED) -> None:
     """Raise a ConfigError that says what is there instead."""
     if root.is_dir():
         return
     if not root.exists():
-        raise ConfigError(f"there is no folder {str(root)!r}. {ACCEPTED}")
+        raise ConfigError(f"there is no folder {str(root)!r}. {accepted}")
     if root.name.lower().endswith(ARCHIVES) or zipfile.is_zipfile(root):
-        raise ConfigError(f"{str(root)!r} is an archive: unpack it, and give the folder. {ACCEPTED}")
-    raise ConfigError(f"{str(root)!r} is a file, not a folder. {ACCEPTED}")
+        raise ConfigError(f"{str(root)!r} is an archive: unpack it, and give the folder. {accepted}")
+    raise ConfigError(f"{str(root)!r} is a file, not a folder. {accepted}")
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -102,8 +102,10 @@ def test_no_folder_at_all(name, tmp_path, missing):
     place = tmp_path / "nowhere"
     if missing == "file":
         place.write_bytes(b"")
-    with pytest.raises(ConfigError, match=r"there is no folder|is a file, not a folder"):
+    with pytest.raises(ConfigError, match=r"there is no folder|is a file, not a folder") as caught:
         load(name, place)
+    assert PUBLISHED[name].origin in str(caught.value)
+    assert "Accepted is" not in str(caught.value)  # of a folder of one's own pictures
 
 
 def test_each_missing_file_is_named(name, root):
