@@ -1,0 +1,131 @@
+"""How fast subnets are evaluated: our engines beside the `ofa` package's dynamic network, and our supernet's overhead.
+
+Every architecture is measured by all contestants in turn, once a round, so that whatever else the machine does meets
+them alike; a ratio is the median over architectures and rounds of the ratios within a round. Weights are random, and
+what is timed is the pass from pictures in memory to logits. The preparation of OpenVINO's network is timed with each
+architecture, and counted over 2,000 pictures in a row of its own. Needs `pip install nat-core[dev]`.
+
+    python benchmarks/evaluation.py [THREADS [ARCHITECTURES [ROUNDS]]] [--freed]      such as 1 4 3
+
+With --freed all contestants, the peer too, have freed memory kept for the next layer, as our estimator does by itself.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from statistics import median
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from nat_core import plugins
+from nat_core.encoding import as_architectures
+from nat_estimators.engines import engine
+from nat_estimators.engines.memory import keep_freed_memory
+
+CLASSES, COUNTED, CPU = 100, 2000, torch.device("cpu")
+BATCH = {64: 128, 192: 32}  # pictures at once, by resolution
+LABELS = {
+    "ofa": "ofa 0.1, dynamic network, eager",
+    "static": "plain subnet, eager",
+    "supernet": "subnet inside our supernet, eager",
+    "torch": "engine torch",
+    "onnxruntime": "engine onnxruntime",
+    "openvino": "engine openvino, steady",
+    "counted": f"engine openvino, preparation counted over {COUNTED:,} images",
+}
+
+
+def main(threads: int = 1, n_architectures: int = 5, rounds: int = 3) -> None:
+    """Print a table for each resolution."""
+    torch.set_num_threads(threads)
+    print(f"{threads} thread(s), {n_architectures} architectures, {rounds} rounds; torch {torch.__version__}\n")
+    print("| resolution | what | images/s | against ofa |")
+    print("|---|---|---|---|")
+    overheads = []
+    for side, batch in BATCH.items():
+        seconds = measured(side, batch, n_architectures, rounds)
+        for name, label in LABELS.items():
+            speed = batch / median(seconds[name])
+            ratio = median(theirs / ours for theirs, ours in zip(seconds["ofa"], seconds[name], strict=True))
+            print(f"| {side} | {label} | {speed:.0f} | {ratio:.2f} × |")
+        overheads += [a / b - 1 for a, b in zip(seconds["supernet"], seconds["static"], strict=True)]
+    print(f"\nThe supernet takes {median(overheads):+.1%} of the plain subnet's time more (median).")
+
+
+def measured(side: int, batch: int, n_architectures: int, rounds: int) -> dict[str, list[float]]:
+    """Seconds for a batch, by contestant: one entry for each architecture and round."""
+    space = plugins.find("search_spaces", "mbv3")(resolutions=[side], widths=[1.0])
+    supernet = space.supernet(CLASSES).eval()
+    theirs = ofa_supernet()
+    images = torch.randn(batch, 3, side, side, generator=torch.Generator().manual_seed(0))
+    seconds: dict[str, list[float]] = defaultdict(list)
+    engine("openvino", "fp32", CPU).prepare(supernet.subnet((0,) * 22), images)  # imports, once a process
+    for architecture in as_architectures(space.sample(n_architectures, np.random.default_rng(side))):
+        activate(theirs, space.describe(architecture))
+        subnet = supernet.subnet(architecture).to(memory_format=torch.channels_last)
+        contestants: dict[str, Callable[[Tensor], Tensor]] = {"ofa": theirs, "static": subnet}
+        contestants["supernet"] = lambda x, a=architecture: supernet(x, a)  # type: ignore[misc]
+        preparation = {}
+        for name in ("torch", "onnxruntime", "openvino"):
+            network = supernet.subnet(architecture).to(memory_format=torch.channels_last)
+            start = time.perf_counter()
+            contestants[name] = engine(name, "fp32", CPU).prepare(network, images)
+            preparation[name] = time.perf_counter() - start
+        for round_ in range(-1, rounds):  # the first one warms up
+            for name, run in contestants.items():
+                took = once(run, images, channels_last=name in {"static", "supernet", "torch"})
+                if round_ >= 0:
+                    seconds[name].append(took)
+            if round_ >= 0:
+                share = preparation["openvino"] * batch / COUNTED
+                seconds["counted"].append(seconds["openvino"][-1] + share)
+    return seconds
+
+
+@torch.inference_mode()
+def once(run: Callable[[Tensor], Tensor], images: Tensor, *, channels_last: bool) -> float:
+    """Seconds of one pass; ours get the pictures as our estimator lays them out."""
+    images = images.contiguous(memory_format=torch.channels_last) if channels_last else images
+    start = time.perf_counter()
+    run(images)
+    return time.perf_counter() - start
+
+
+def ofa_supernet() -> nn.Module:
+    """The peer's supernet of width 1.0 with random weights."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        from ofa.imagenet_classification.elastic_nn.networks import OFAMobileNetV3  # noqa: PLC0415 - it warns
+
+        net: nn.Module = OFAMobileNetV3(
+            CLASSES,
+            dropout_rate=0,
+            width_mult=1.0,
+            ks_list=[3, 5, 7],
+            expand_ratio_list=[3, 4, 6],
+            depth_list=[2, 3, 4],
+        )
+    return net.eval()
+
+
+def activate(net: nn.Module, described: dict[str, list[int]]) -> None:
+    """Make an architecture active in it; its lists hold all 20 layers."""
+    kernels, expands, start = [], [], 0
+    for depth in described["d"]:
+        kernels += described["ks"][start : start + depth] + [3] * (4 - depth)
+        expands += described["e"][start : start + depth] + [3] * (4 - depth)
+        start += depth
+    net.set_active_subnet(ks=kernels, e=expands, d=list(described["d"]))  # type: ignore[operator]
+
+
+if __name__ == "__main__":
+    if "--freed" in sys.argv:
+        keep_freed_memory()
+        sys.argv.remove("--freed")
+    main(*map(int, sys.argv[1:]))
