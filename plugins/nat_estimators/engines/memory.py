@@ -15,7 +15,7 @@ def keep_freed_memory() -> bool:
     """Have glibc keep large blocks instead of giving each back to the system. Whether it is glibc, and will.
 
     By default every map of more than 32 MB is fresh memory, which the system clears page by page: at batches of 128
-    pictures of 192 pixels that is more than half of the time. What a process holds stays at its peak in exchange.
+    pictures of 192 pixels that is about half of the time. What a process holds stays at its peak in exchange.
     """
     with contextlib.suppress(OSError, AttributeError, TypeError):  # another C library, or none
         mallopt = ctypes.CDLL(None).mallopt
