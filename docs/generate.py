@@ -31,6 +31,7 @@ HEADINGS = {
     "cost_models": "Cost models",
     "datasets": "Data sets",
     "baselines": "Baselines",
+    "pretrainers": "Pretrainers",
 }
 SELECTED_BY = {
     "search_spaces": "`--space`, `space` in a run file",
@@ -40,6 +41,7 @@ SELECTED_BY = {
     "cost_models": "`--objective`, `--constraint`, `nat cost --cost`; cheap",
     "datasets": "`--data`, `data` in a run file",
     "baselines": "`nat bench --baseline`",
+    "pretrainers": "`nat pretrain --method`",
 }
 
 
