@@ -28,9 +28,7 @@ _UNSURE = -2  # what is in memory while it changes
 class WeightStore:
     """What learns in a run, mostly adaptive estimators, and the versions of what they learnt."""
 
-    def __init__(
-        self, folder: Path, estimators: Mapping[str, Learner], journal: Journal, disk: Disk = DISK
-    ) -> None:
+    def __init__(self, folder: Path, estimators: Mapping[str, Learner], journal: Journal, disk: Disk = DISK) -> None:
         self.folder = folder
         self.version = INITIAL  # that the search is at
         self._held = INITIAL  # that the estimators have in memory
