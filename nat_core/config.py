@@ -126,13 +126,16 @@ def resolve(preset: str | None, file: Path | None, words: Layer, settings: Itera
         raise ConfigError(unknown("preset", str(name), PRESETS))
     given = with_folder(given | {"preset": name})
     basis = _packaged(name)
-    named = _settled(validate(merged_layers({k: v for k, v in basis.items() if k != "options"}, given), file), given)
+    chosen = {key: value for key, value in basis.items() if key not in {"options", "spaces"}}
+    named = _settled(validate(merged_layers(chosen, given), file), given)
     for part in named.options:
         if part not in named.parts():
             raise ConfigError(
                 f"options are set for {part!r}, which is not a part of this run: {unknown('part', part, named.parts())}"
             )
-    usual = merged_layers(basis.get("options", {}), _packaged("estimators").get(part_name(named.estimator), {}))
+    of_the_space = basis.get("spaces", {}).get(part_name(named.space), {})
+    of_the_estimator = _packaged("estimators").get(part_name(named.estimator), {})
+    usual = _merge_all((basis.get("options", {}), of_the_space, of_the_estimator))
     defaults = {part: values for part, values in usual.items() if part in named.parts()}
     return named.model_copy(update={"options": merged_layers(defaults, named.options)})
 

@@ -46,7 +46,7 @@ def test_the_later_layer_wins(file):
     assert resolve("nat", None, {}, []).search.capacity == 300
     config = resolve(None, file, {}, [])
     assert (config.search.iterations, config.search.initial, config.search.batch) == (4, 8, 5)
-    assert config.options["nsga3"] == {"population": 60, "generations": 7}
+    assert config.options["nsga3"] == bare.options["nsga3"] | {"generations": 7}
     config = resolve(
         "nat", file, {"seed": 4, "search": {"iterations": 9}}, ["search.iterations=10", "nsga3.population=5"]
     )
@@ -82,6 +82,30 @@ def test_what_an_estimator_asks_of_other_parts_goes_between_preset_and_user():
         for part, values in parts.items():
             (offer,) = [o for o in plugins.load().offers if o.name == part and o.factory is not None]
             assert options.checked(part, offer.factory, values)
+
+
+def test_a_preset_may_set_other_options_for_a_space():
+    from nat_core import options, plugins
+
+    other = resolve("quick", None, {"space": "mbv3", "data": "folder"}, []).options
+    lite = resolve("quick", None, {"space": "nat-core:lite", "data": "folder"}, ["top1_error.epochs=7"]).options
+    assert lite["folder"]["image_size"] > other["folder"]["image_size"]
+    assert lite["top1_error"] == other["top1_error"] | {
+        "warmup_epochs": 6,
+        "epochs": 7,
+        "batch_size": 32,
+        "learning_rate": 0.02,
+        "largest": 0.2,
+    }
+    assert "spaces" not in lite
+    assert "folder" not in resolve("quick", None, {"space": "lite"}, []).options
+    for preset in PRESETS:
+        file = resources.files("nat_core").joinpath("presets", f"{preset}.toml")
+        for space, parts in tomllib.loads(file.read_text()).get("spaces", {}).items():
+            assert plugins.find("search_spaces", space)
+            for part, values in parts.items():
+                (offer,) = [o for o in plugins.load().offers if o.name == part and o.factory is not None]
+                assert options.checked(part, offer.factory, values)
 
 
 def test_a_run_without_data_has_none_in_its_file():
