@@ -25,3 +25,8 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("the shared reference data are not beside the project")
     return SHARED
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Slow tests first: at the end, one worker would have them to itself while the others wait."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
