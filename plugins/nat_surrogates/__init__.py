@@ -32,7 +32,7 @@ def rbf(
     space: SearchSpace,
     members: Annotated[int, "interpolants in the ensemble"] = 500,
     subsets: Annotated[int, "random subsets of features; members share them, and predictions cost as many"] = 25,
-    least_share: Annotated[float, "the smallest subset's share of all features"] = 0.7,
+    least_share: Annotated[float, "the smallest subset's share of all features"] = 0.6,
     sample_fraction: Annotated[float, "share of the measurements that each member sees"] = 0.9,
     max_samples: Annotated[int, "measurements that a member sees at most"] = 400,
     kernel: Annotated[Literal["cubic", "linear", "thin-plate"], "the radial function of each member"] = "cubic",
