@@ -20,14 +20,13 @@ from typing import Any
 import numpy as np
 import tomli_w
 
-from nat_core import options, plugins
-from nat_core.config import part_name
+from nat_core import plugins
 from nat_core.contracts import Dataset, Fingerprinted, Pretrainer, Progress, SupernetSpace
 from nat_core.durable import publish, publish_text, sole_writer
 from nat_core.encoding import Encodings
-from nat_core.errors import ConfigError, StateError, unknown
+from nat_core.errors import ConfigError, StateError
 from nat_core.journal import Journal, read
-from nat_core.plugins import Offer
+from nat_core.parts import about_data, make, require_parts
 from nat_core.weights import WeightStore
 
 FORMAT = 1
@@ -81,18 +80,13 @@ def build(config: PretrainConfig, folder: Path) -> Pretraining:
     data_offer = registry.find("datasets", config.data)
     method_offer = registry.find("pretrainers", config.method)
     offers = (space_offer, data_offer, method_offer)
-    names = [part_name(offer.name) for offer in offers]
-    for part in config.options:
-        if part not in names:
-            raise ConfigError(f"options are set for {part!r}: {unknown('part', part, names)}")
-    for offer in offers:
-        _given(config, offer)
-    data: Dataset = _make(config, data_offer, {"seed": config.seed})
-    context = {"seed": config.seed, "classes": len(data.classes), "image_size": data.image_size}
-    space = _make(config, space_offer, context)
+    require_parts(config.options, offers)
+    data: Dataset = make(config.options, data_offer, {"seed": config.seed})
+    context = {"seed": config.seed} | about_data(data)
+    space = make(config.options, space_offer, context)
     if not isinstance(space, SupernetSpace):
         raise ConfigError(f"the space {config.space} has no supernet to train")
-    pretrainer: Pretrainer = _make(config, method_offer, context, space, data)
+    pretrainer: Pretrainer = make(config.options, method_offer, context, space, data)
     return Pretraining(folder, config, {f"{o.kind}.{o.name}": o.where for o in offers}, data, space, pretrainer)
 
 
@@ -150,19 +144,6 @@ def _measured(store: WeightStore, journal: Journal, training: Pretraining, epoch
     adapted = journal.first("adapted", iteration=epoch)
     seconds = 0.0 if adapted is None else adapted["seconds"]
     return Epoch(epoch, training.pretrainer.phase(epoch), record["errors"], record["loss"], seconds)
-
-
-def _given(config: PretrainConfig, offer: Offer) -> dict[str, Any]:
-    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
-    return options.checked(offer.name, offer.factory, config.options.get(part_name(offer.name), {}))
-
-
-def _make(config: PretrainConfig, offer: Offer, context: Mapping[str, Any], *arguments: object) -> Any:
-    """Call a factory with the user's options, and with what is known of the data."""
-    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
-    given = _given(config, offer)
-    known = {n: context[n] for n in options.options(offer.factory) if n in context and n not in given}
-    return offer.factory(*arguments, **known, **given)
 
 
 def _identity(training: Pretraining) -> dict[str, Any]:

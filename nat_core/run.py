@@ -15,7 +15,7 @@ import json
 import logging
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -41,9 +41,9 @@ from nat_core.durable import publish_text, sole_writer
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError, StateError
 from nat_core.feasibility import require_feasible
-from nat_core.hookspecs import Factory
 from nat_core.journal import Journal, read
 from nat_core.ledger import Ledger
+from nat_core.parts import about_data, factory, make, require_options
 from nat_core.plugins import Offer
 from nat_core.problem import Constraint, Problem
 from nat_core.search import Plan, search
@@ -126,7 +126,7 @@ def find_parts(config: RunConfig) -> Parts:
         costs,
         constraints,
     )
-    _require_options(config, parts.offers())
+    require_options(config.options, parts.offers())
     return parts
 
 
@@ -149,51 +149,28 @@ def _require_data_where_needed(config: RunConfig, estimators: Mapping[str, Offer
         )
 
 
-def _require_options(config: RunConfig, offers: Sequence[Offer]) -> None:
-    """Raise `ConfigError` for options that no part of that name has, that are of a wrong type, or that are missing."""
-    for offer in offers:
-        given = config.options.get(part_name(offer.name), {})
-        known = {option for o in offers if o.name == offer.name for option in _schema(o)}
-        if given.keys() - known:
-            options.checked(offer.name, _factory(offer), given)
-        _checked(config, offer)
-
-
-def _factory(offer: Offer) -> Factory:
-    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
-    return offer.factory
-
-
-def _schema(offer: Offer) -> Mapping[str, options.Option]:
-    return options.options(_factory(offer))
-
-
-def _checked(config: RunConfig, offer: Offer) -> dict[str, Any]:
-    """What is set for an offer. Two parts of one name, as a space and its estimator, take what they have each."""
-    given, schema = config.options.get(part_name(offer.name), {}), _schema(offer)
-    return options.checked(offer.name, _factory(offer), {name: v for name, v in given.items() if name in schema})
-
-
 def build(parts: Parts, folder: Path) -> Run:
     """Load the data and build every part. Raises `ConfigError` for unusable data or constraints nothing can meet."""
     config = parts.config
-    data: Dataset | None = None if parts.data is None else _make(config, parts.data, {"seed": config.seed})
+    data: Dataset | None = None if parts.data is None else make(config.options, parts.data, {"seed": config.seed})
     context: dict[str, Any] = {"seed": config.seed}
     if data is not None:
-        context |= _about_data(data)
-    space: SearchSpace = _make(config, parts.space, context)
-    costs: dict[str, CostModel] = {n: _make(config, o, context, space) for n, o in parts.costs.items()}
+        context |= about_data(data)
+    space: SearchSpace = make(config.options, parts.space, context)
+    costs: dict[str, CostModel] = {n: make(config.options, o, context, space) for n, o in parts.costs.items()}
     cheap = Problem(space, config.objectives, {}, costs, parts.constraints)
     require_feasible(cheap)
-    surrogate: Surrogate | None = None if parts.surrogate is None else _make(config, parts.surrogate, context, space)
-    optimizer: Optimizer = _make(config, parts.optimizer, context, space)
+    surrogate: Surrogate | None = (
+        None if parts.surrogate is None else make(config.options, parts.surrogate, context, space)
+    )
+    optimizer: Optimizer = make(config.options, parts.optimizer, context, space)
     if surrogate is None and not isinstance(optimizer, DirectOptimizer):
         raise ConfigError(
             f"without a surrogate the optimizer has to search on measurements alone, and {config.optimizer} cannot; "
             f"these can: {', '.join(_direct_optimizers(space)) or 'none of those installed'}"
         )
     estimators: dict[str, Estimator] = {
-        n: _make(config, o, context, space, *([data] if options.takes_data(o.factory) else []))
+        n: make(config.options, o, context, space, *([data] if options.takes_data(o.factory) else []))
         for n, o in parts.estimators.items()
     }
     problem = Problem(space, config.objectives, estimators, costs, parts.constraints)
@@ -205,27 +182,20 @@ def _direct_optimizers(space: SearchSpace) -> Iterator[str]:
     """The names of the optimizers that can do without a surrogate, as far as their defaults can be tried."""
     for name, offer in plugins.registry().of("optimizers").items():
         with contextlib.suppress(Exception):  # a plugin may raise anything
-            if isinstance(_factory(offer)(space), DirectOptimizer):
+            if isinstance(factory(offer)(space), DirectOptimizer):
                 yield name
 
 
 def build_space(config: RunConfig, offer: Offer, tables: Mapping[str, Any]) -> SearchSpace:
     """The space of a run folder alone, without its data."""
-    space: SearchSpace = _make(config, offer, {"seed": config.seed, **tables.get("context", {})})
+    space: SearchSpace = make(config.options, offer, {"seed": config.seed, **tables.get("context", {})})
     return space
 
 
 def build_cost(config: RunConfig, offer: Offer, space: SearchSpace, tables: Mapping[str, Any]) -> CostModel:
     """A cost model for a space of a run folder, one of the run's own or any other."""
-    cost: CostModel = _make(config, offer, {"seed": config.seed, **tables.get("context", {})}, space)
+    cost: CostModel = make(config.options, offer, {"seed": config.seed, **tables.get("context", {})}, space)
     return cost
-
-
-def _make(config: RunConfig, offer: Offer, context: Mapping[str, Any], *arguments: object) -> Any:
-    """Call a factory with the user's options, and what the run knows of its context."""
-    given = _checked(config, offer)
-    known = {name: context[name] for name in _schema(offer) if name in context and name not in given}
-    return _factory(offer)(*arguments, **known, **given)
 
 
 def new_folder(config: RunConfig, under: Path = Path("runs")) -> Path:
@@ -333,17 +303,7 @@ def _context(run: Run) -> dict[str, Any]:
     """What parts are told of the data."""
     if run.data is None:
         return {}
-    return _about_data(run.data) | {"class_names": list(run.data.classes)}
-
-
-def _about_data(data: Dataset) -> dict[str, Any]:
-    """What a part is told whose options go by these names; mean and std are what images are normalised with."""
-    return {
-        "classes": len(data.classes),
-        "image_size": data.image_size,
-        "mean": [float(m) for m in data.mean],
-        "std": [float(s) for s in data.std],
-    }
+    return about_data(run.data) | {"class_names": list(run.data.classes)}
 
 
 def _machine() -> dict[str, Any]:

@@ -9,11 +9,10 @@ from typing import Any
 
 import click
 
-from nat_core import config as configs
-from nat_core import options, plugins
+from nat_core import plugins
 from nat_core.encoding import as_encodings
-from nat_core.errors import ConfigError, NatError, unknown
-from nat_core.plugins import Offer
+from nat_core.errors import ConfigError, NatError
+from nat_core.parts import make, require_parts, settings_of_parts
 
 
 @click.command(name="cost")
@@ -48,41 +47,18 @@ def price(
     space: str, costs: tuple[str, ...], rows: list[tuple[str, Any]], settings: tuple[str, ...]
 ) -> list[dict[str, Any]]:
     """A row per architecture: its short text form and its costs. `rows` are (where it stands, what stands there)."""
-    registry, given = plugins.registry(), _options(settings)
+    registry, given = plugins.registry(), settings_of_parts(settings, "mbv3.classes=10")
     offers = [registry.find("search_spaces", space), *(registry.find("cost_models", c) for c in costs)]
-    _require_parts(given, offers)
-    built = _make(offers[0], given)
+    require_parts(given, offers)
+    built = make(given, offers[0], {})
     architectures = [_parse(built, where, text) for where, text in rows]
     X = as_encodings(architectures, len(built.variables))
-    columns = {o.name: _make(o, given, built)(X).tolist() for o in offers[1:]}
+    columns = {o.name: make(given, o, {}, built)(X).tolist() for o in offers[1:]}
     names = [str(built.describe(a)["architecture"]) for a in architectures]
     return [
         {"architecture": name, **{cost: _whole(values[i]) for cost, values in columns.items()}}
         for i, name in enumerate(names)
     ]
-
-
-def _options(settings: tuple[str, ...]) -> dict[str, dict[str, Any]]:
-    given: dict[str, dict[str, Any]] = {}
-    for text in settings:
-        layer = configs.setting(text)
-        if set(layer) != {"options"}:
-            raise ConfigError(f"cannot use the setting {text!r} here: write part.option=value, such as mbv3.classes=10")
-        for part, values in layer["options"].items():
-            given.setdefault(part, {}).update(values)
-    return given
-
-
-def _require_parts(given: dict[str, dict[str, Any]], offers: list[Offer]) -> None:
-    names = {o.name for o in offers}
-    for part in given:
-        if part not in names:
-            raise ConfigError(f"options are set for {part!r}: {unknown('part', part, names)}")
-
-
-def _make(offer: Offer, given: dict[str, dict[str, Any]], *arguments: object) -> Any:
-    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
-    return offer.factory(*arguments, **options.checked(offer.name, offer.factory, given.get(offer.name, {})))
 
 
 def _words(architectures: tuple[str, ...]) -> Iterator[tuple[str, Any]]:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nat_core import config as configs
-from nat_core import options, plugins
+from nat_core import plugins
 from nat_core.contracts import Dataset, Split, StaticNetwork, StaticNetworkSpace
-from nat_core.errors import ConfigError, unknown
-from nat_core.plugins import Offer
+from nat_core.errors import ConfigError
+from nat_core.parts import data_and_settings, make, require_parts
 from nat_core.stopping import stop_if_asked
 
 if TYPE_CHECKING:
@@ -129,29 +128,11 @@ def _input(pictures: Split, rows: slice, side: int, mean: tuple[float, ...], std
 
 def _build(space: str, data: str, settings: tuple[str, ...]) -> tuple[Any, Dataset]:
     """The space and the data, with their options."""
-    layer: configs.Layer = {"data": data}
-    for text in settings:
-        given = configs.setting(text)
-        if set(given) != {"options"}:
-            raise ConfigError(
-                f"cannot use the setting {text!r} here: write part.option=value, such as folder.image_size=64"
-            )
-        layer = configs.merged_layers(layer, given)
-    layer = configs.with_folder(layer)
-    chosen = layer.get("options", {})
+    name, given = data_and_settings(data, settings, "folder.image_size=64")
     registry = plugins.registry()
-    offers = [registry.find("search_spaces", space), registry.find("datasets", layer["data"])]
-    names = [configs.part_name(o.name) for o in offers]
-    for part in chosen:
-        if part not in names:
-            raise ConfigError(f"options are set for {part!r}: {unknown('part', part, names)}")
-    built = [_make(offer, chosen.get(name, {})) for offer, name in zip(offers, names, strict=True)]
-    return built[0], built[1]
-
-
-def _make(offer: Offer, given: dict[str, Any]) -> Any:
-    assert offer.factory is not None  # noqa: S101 - the registry finds working offers alone
-    return offer.factory(**options.checked(offer.name, offer.factory, given))
+    offers = registry.find("search_spaces", space), registry.find("datasets", name)
+    require_parts(given, offers)
+    return make(given, offers[0], {}), make(given, offers[1], {})
 
 
 def _colours(option: str, text: str | None) -> tuple[float, ...] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import click
 
 from nat_core import config as configs
-from nat_core.errors import ConfigError
+from nat_core.parts import data_and_settings
 from nat_core.pretraining import Epoch, PretrainConfig, Pretraining, build, pretrain
 from nat_core.stopping import noted
 
@@ -44,16 +44,8 @@ def command(space: str, data: str, method: str, seed: int, out: Path, settings: 
 
 def resolve(space: str, data: str, method: str, seed: int, settings: tuple[str, ...]) -> PretrainConfig:
     """The words of the command line as a config."""
-    layer: configs.Layer = {"data": data}
-    for text in settings:
-        given = configs.setting(text)
-        if set(given) != {"options"}:
-            raise ConfigError(
-                f"cannot use the setting {text!r} here: write part.option=value, such as sandwich.epochs=9"
-            )
-        layer = configs.merged_layers(layer, given)
-    layer = configs.with_folder(layer)
-    return PretrainConfig(space, layer["data"], method, seed, layer.get("options", {}))
+    name, options = data_and_settings(data, settings, "sandwich.epochs=9")
+    return PretrainConfig(space, name, method, seed, options)
 
 
 class _Display:

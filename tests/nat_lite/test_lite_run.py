@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import tomllib
 
+import numpy as np
 from command_line import SMALL_SEARCH, nat
+
+from nat_core.pretraining import PretrainConfig, build
 
 TINY = (
     *("--space", "lite", "-s", "lite.resolutions=16,24", "-s", "lite.kernels=3", "-s", "lite.expands=3,4"),
@@ -33,3 +36,11 @@ def test_the_weights_that_are_asked_for_have_to_be_there(tmp_path):
     assert outcome.code == 2
     assert "'nothing.pth': accepted are imagenet, none, and a file" in outcome.err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_pretrained_supernet_sees_pictures_as_a_run_shows_them(tmp_path):
+    """The space has to know the data's mean and deviation: its published weights were trained with others."""
+    options = {"lite": {"weights": "none", "resolutions": [8]}}
+    training = build(PretrainConfig("lite", "digits", "sandwich", options=options), tmp_path / "out")
+    wanted = [list(training.data.mean), list(training.data.std)]
+    assert np.allclose(training.space.normalisation, wanted)
