@@ -18,7 +18,7 @@ _MutationEta = Annotated[float, "distribution index of the mutation; a larger on
 
 @hookimpl
 def register_optimizers() -> Mapping[str, Callable[..., DirectOptimizer]]:
-    """NSGA-III (NAT's own, the default choice), others by pymoo, Optuna's samplers, local search, and random rows."""
+    """NSGA-III (NAT's own, the default choice), other evolutionary ones, Optuna's, local search, and random rows."""
     return {
         "nsga3": nsga3,
         "nsga2": nsga2,
@@ -40,8 +40,9 @@ def nsga3(
     mutation_eta: _MutationEta = 1.0,
     parents: _Parents = 20,
 ) -> DirectOptimizer:
-    """NSGA-III by pymoo, for any number of objectives."""
-    from nat_optimizers.evolution import Evolution, nsga3
+    """NSGA-III: spreads along reference directions, for any number of objectives."""
+    from nat_optimizers.evolution import Evolution
+    from nat_optimizers.niching import nsga3
 
     return Evolution(nsga3, population, generations, crossover, mutation_eta, parents)
 
@@ -54,8 +55,9 @@ def nsga2(
     mutation_eta: _MutationEta = 1.0,
     parents: _Parents = 20,
 ) -> DirectOptimizer:
-    """NSGA-II by pymoo: best with one or two objectives; with more it runs, but crowding guides it poorly."""
-    from nat_optimizers.evolution import Evolution, nsga2
+    """NSGA-II: best with one or two objectives; with more it runs, but crowding guides it poorly."""
+    from nat_optimizers.crowding import nsga2
+    from nat_optimizers.evolution import Evolution
 
     return Evolution(nsga2, population, generations, crossover, mutation_eta, parents)
 
@@ -69,7 +71,8 @@ def unsga3(
     parents: _Parents = 20,
 ) -> DirectOptimizer:
     """U-NSGA-III: NSGA-III whose better rows mate more often, for any number of objectives."""
-    from nat_optimizers.evolution import Evolution, unsga3
+    from nat_optimizers.evolution import Evolution
+    from nat_optimizers.niching import unsga3
 
     return Evolution(unsga3, population, generations, crossover, mutation_eta, parents)
 

@@ -1,46 +1,30 @@
-"""AGE-MOEA: Panichella, "An Adaptive Evolutionary Algorithm based on Non-Euclidean Geometry […]", GECCO 2019.
-
-Written from the paper, on pymoo's operators: pymoo's own needs numba, and gives the front that is cut no score.
-"""
+"""AGE-MOEA: Panichella, "An Adaptive Evolutionary Algorithm based on Non-Euclidean Geometry […]", GECCO 2019."""
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
-from pymoo.algorithms.base.genetic import GeneticAlgorithm
-from pymoo.core.survival import Survival
-from pymoo.operators.selection.tournament import TournamentSelection
 
 from nat_core.encoding import Objectives, Values
 from nat_core.pareto import ranks
-from nat_optimizers.tournaments import by_crowding
+from nat_optimizers.generations import Generations, Survivors
+from nat_optimizers.mating import Mating
 
 _POWERS = (0.1, 20.0)  # the geometries that an estimate is held to: far concave … far convex
 _TINY = 1e-9
 
 
-def agemoea(n_objectives: int, population: int, common: dict[str, Any]) -> Any:  # noqa: ARG001  (as nsga3)
+def agemoea(n_objectives: int, population: int, mating: Mating) -> Generations:  # noqa: ARG001  (as nsga3)
     """AGE-MOEA."""
-    return GeneticAlgorithm(
-        population,
-        selection=TournamentSelection(func_comp=by_crowding),
-        survival=AdaptiveGeometry(),
-        advance_after_initial_infill=True,
-        **common,
-    )
+    return Generations(by_score, population, mating)
 
 
-class AdaptiveGeometry(Survival):  # type: ignore[misc]  # pymoo is not typed
+def by_score(F: Objectives, n: int, rng: np.random.Generator) -> Survivors:  # noqa: ARG001  (a Survival)
     """Front after front; of the one that is cut, the rows with the highest scores."""
-
-    def _do(self, _problem: Any, population: Any, *_: Any, n_survive: int, **__: Any) -> Any:
-        F = population.get("F")
-        rank = ranks(F)
-        score = scores(F, rank)
-        population.set("rank", rank, "crowding", score)
-        return population[np.lexsort((-score, rank))[:n_survive]]
+    rank = ranks(F)
+    score = scores(F, rank)
+    rows = np.lexsort((-score, rank))[:n]
+    return Survivors(rows, keys=(rank[rows].astype(np.float64), -score[rows]))
 
 
 def scores(F: Objectives, rank: NDArray[np.int64]) -> Values:

@@ -5,7 +5,8 @@ import pytest
 
 import nat_optimizers
 from nat_core.archive import Archive
-from nat_optimizers.decomposition import MOEAD, _two_of, value
+from nat_core.proposals import Visited
+from nat_optimizers.decomposition import Decomposition, _two_of, value
 from nat_optimizers.directions import reference_directions
 
 
@@ -31,17 +32,13 @@ def test_two_of_are_two_different_numbers_and_all_pairs_occur():
     assert {tuple(p) for p in pairs.tolist()} == {(i, j) for i in range(4) for j in range(4) if i != j}
 
 
-def population_of(F, violation):
-    from pymoo.core.population import Population
-
-    population = Population.new("X", np.zeros((len(F), 1)))
-    population.set("F", np.array(F, dtype=float), "G", np.array(violation, dtype=float)[:, None])
-    return population
+def rows(F, violation):
+    return Visited(np.arange(len(F))[:, None], np.array(F, dtype=float), np.array(violation, dtype=float))
 
 
 def algorithm_with(F, violation):
-    algorithm = MOEAD(reference_directions(2, len(F)), {"sampling": None})
-    algorithm.pop = population_of(F, violation)
+    algorithm = Decomposition(reference_directions(2, len(F)), mating=None)
+    algorithm.alive = rows(F, violation)
     algorithm.ideal = np.zeros(2)
     return algorithm
 
@@ -59,21 +56,20 @@ def algorithm_with(F, violation):
 def test_constraints_come_before_directions(F, violation, replaced):
     algorithm = algorithm_with([[0.0, 1.0], [0.5, 0.5], [0.0, 0.0]], [0.0, 0.0, 1.0])
     assert algorithm.directions.tolist() == [[0, 1], [0.5, 0.5], [1, 0]]
-    child = population_of([F], [violation])
-    child.set("subproblem", np.array([0]))
-    algorithm._advance(child)
-    assert [i for i, row in enumerate(algorithm.pop) if row is child[0]] == replaced
+    algorithm.child_of = [0]
+    algorithm.tell(Visited(np.array([[99]]), np.array([F]), np.array([violation])))
+    assert np.flatnonzero(algorithm.alive.X[:, 0] == 99).tolist() == replaced
 
 
 def test_the_first_rows_are_shared_out_and_infeasible_ones_only_where_feasible_ones_run_out():
     algorithm = algorithm_with([[0.0, 1.0]] * 3, [0.0] * 3)
     F = [[1.0, 0.0], [0.0, 1.0], [0.5, 0.5], [0.0, 0.0], [0.9, 0.9]]
-    algorithm._initialize_advance(population_of(F, [0, 0, 0, 1, 0]))
+    algorithm.begin(rows(F, [0, 0, 0, 1, 0]))
     directions = reference_directions(2, 3)
     best = [F[int(value(np.array(F[:3]), d).argmin())] for d in directions]
-    assert algorithm.pop.get("F").tolist() == best
-    algorithm._initialize_advance(population_of(F[2:4], [0, 1]))  # two rows for three directions
-    assert sorted(algorithm.pop.get("CV")[:, 0]) == [0, 0, 1]
+    assert algorithm.alive.F.tolist() == best
+    algorithm.begin(rows(F[2:4], [0, 1]))  # two rows for three directions
+    assert sorted(algorithm.alive.violation) == [0, 0, 1]
 
 
 def test_children_bear_the_number_of_the_neighbourhood_that_their_parents_are_of(toy, monkeypatch):
@@ -82,15 +78,15 @@ def test_children_bear_the_number_of_the_neighbourhood_that_their_parents_are_of
 
     problem = toy(2, "large")
     met = []
-    original = decomposition.MOEAD._children
+    original = decomposition.Decomposition._children
 
     def children(self, subproblems):
         made = original(self, subproblems)
-        near = [{tuple(x) for x in self.pop[self.neighbours[s]].get("X").tolist()} for s in subproblems]
-        met.extend(tuple(x) in n for x, n in zip(made.get("X").tolist(), near, strict=True))
+        near = [{tuple(x) for x in self.alive.X[self.neighbours[s]].tolist()} for s in subproblems]
+        met.extend(tuple(x) in n for x, n in zip(made.tolist(), near, strict=True))
         return made
 
-    monkeypatch.setattr(decomposition.MOEAD, "_children", children)
+    monkeypatch.setattr(decomposition.Decomposition, "_children", children)
     monkeypatch.setattr(decomposition, "_NEAR", 1.0)
     optimizer = nat_optimizers.moead(problem.space, 60, 3, crossover=0.0, mutation_eta=1e9)
     optimizer.propose(problem, Archive(problem.names), 5, np.random.default_rng(0))
