@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import scipy.linalg  # noqa: F401  (it brings a BLAS of its own, which the controller below has to find)
 from numpy.typing import NDArray
 
 # OpenBLAS wakes every core for matrices as small as ours and spins at each barrier: on shared cores that is many times
 # slower than one thread, and nowhere much faster. scikit-learn requires this package.
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from nat_core.contracts import FeatureSpace, Function, SearchSpace
 from nat_core.encoding import Encodings, Values, sizes
@@ -27,6 +28,7 @@ from nat_surrogates.points import Fit, Matrix, Points, Regressor
 __all__ = ["Fitted", "Inputs", "Learner", "Matrix", "Points", "Regressor", "averaged", "features", "learn", "varying"]
 
 LOG = logging.getLogger("nat_core")
+BLAS = ThreadpoolController()  # made once: looking through all loaded libraries takes longer than a prediction
 
 FAILURES = (ArithmeticError, ValueError)  # FloatingPointError is one of the first, LinAlgError one of the second
 
@@ -138,7 +140,7 @@ class Fitted:
     def _predicted(self, regressor: Regressor, Z: Points) -> tuple[Values, str]:
         """What a link predicts, in the unit of y, and what is wrong where that is not finite."""
         try:
-            with threadpool_limits(1, "blas"):
+            with BLAS.limit(limits=1, user_api="blas"):
                 return self.unit.measured(regressor(Z)), "are not finite"
         except FAILURES as error:
             return np.full(len(Z), np.nan), f"failed ({error})"
@@ -164,7 +166,7 @@ def chain(links: tuple[tuple[str, Fit], ...], Z: Points, y: Values) -> tuple[tup
     """The links from the first that can be fitted on. Those behind it are fitted when they are needed."""
     for i, (name, fit) in enumerate(links):
         try:
-            with threadpool_limits(1, "blas"):
+            with BLAS.limit(limits=1, user_api="blas"):
                 regressor = fit(Z, y)
         except FAILURES as error:
             next_name = links[i + 1][0]

@@ -24,17 +24,20 @@ positive definite on Σ a_i = 0 if r is small enough (`tail_penalty`). With P th
 
     (P S P + 1 1ᵀ/k) a = P y,      b = mean of y − S a
 
-which a Cholesky factorisation solves.
+which a Cholesky factorisation solves. Members of one subset need not have one each: they differ in the few points that
+they leave out, and the inverse of the system of all points gives every one of them (`solve_without`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
+from scipy.linalg.lapack import dpotri
 
 from nat_core.encoding import Values
 from nat_core.errors import ConfigError, unknown
@@ -46,7 +49,8 @@ Kernel = Callable[[Matrix], Matrix]  # squared distances → φ of the distances
 Masks = NDArray[np.float64]  # (subsets, n_inputs)  1 where members look at an input, else 0
 
 RIDGE = 1e-6  # the least smoothing, as released: points with different y may coincide in a subset of features
-CHUNK = 120_000  # numbers in one temporary array: they stay in the cache, and memory stays bounded at any n
+CHUNK = 40_000  # numbers in one temporary array: they stay in the cache, and memory stays bounded at any n
+WORST = 1e7  # condition of a system whose inverse leaves more digits right than anybody looks at: nine
 
 
 @dataclass(frozen=True)
@@ -98,20 +102,38 @@ class Interpolants:
 
     def __call__(self, Z: Points) -> Values:
         """The mean over members, (n,), for n ≥ 1 points."""
-        rows = max(1, CHUNK // self.weights.size)
-        lengths = np.square(self.centres) @ self.masks.T
-        radial = [self._radial(Z[start : start + rows], lengths.T) for start in range(0, len(Z), rows)]
+        rows = max(1, CHUNK // len(self.centres))
+        radial = [self._radial(Z[start : start + rows]) for start in range(0, len(Z), rows)]
         return np.asarray(np.concatenate(radial) + Z @ self.slopes + self.offset)
 
-    def _radial(self, Z: Points, lengths: Matrix) -> Values:
-        """The radial part, (n,), by |w∘z|² + |w∘c|² − 2 (w∘z)·c for all points, subsets and centres at once."""
-        n, (n_subsets, n_inputs) = len(Z), self.masks.shape
-        seen = (Z[:, None, :] * self.masks).reshape(-1, n_inputs)
-        squared = (seen @ (-2.0 * self.centres.T)).reshape(n, n_subsets, -1)
-        squared += np.square(seen).sum(axis=1).reshape(n, n_subsets, 1)
-        squared += lengths
-        np.maximum(squared, 0.0, out=squared)  # rounding may leave less
-        return np.asarray(self.kernel(squared).reshape(n, -1) @ self.weights.T.ravel())
+    def _radial(self, Z: Points) -> Values:
+        """The radial part, (n,). What is left out of a subset is less than what is in it, and so quicker subtracted."""
+        to_centres, left_out = self._distances
+        everywhere, total = lifted(Z) @ to_centres, np.zeros(len(Z))
+        for (columns, to_centres), weights in zip(left_out, self.weights.T, strict=True):
+            squared = everywhere - lifted(Z[:, columns]) @ to_centres
+            np.maximum(squared, 0.0, out=squared)  # rounding may leave less
+            total += self.kernel(squared) @ weights
+        return total
+
+    @cached_property
+    def _distances(self) -> tuple[Matrix, list[tuple[NDArray[np.intp], Matrix]]]:
+        """What makes squared distances of points: in all inputs, and in those that each subset leaves out."""
+        left_out = [np.flatnonzero(mask == 0) for mask in self.masks]
+        return distances_to(self.centres), [(columns, distances_to(self.centres[:, columns])) for columns in left_out]
+
+
+def lifted(Z: Points) -> Matrix:
+    """Points with two more columns, (n, n_inputs + 2): times `distances_to(C)` they are squared distances (n, m).
+
+    |z − c|² = |z|² + |c|² − 2 z·c, all by one product of matrices.
+    """
+    return np.column_stack([Z, np.square(Z).sum(axis=1), np.ones(len(Z))])
+
+
+def distances_to(C: Points) -> Matrix:
+    """The other factor, (n_inputs + 2, m)."""
+    return np.vstack([-2.0 * C.T, np.ones(len(C)), np.square(C).sum(axis=1)])
 
 
 def feature_subsets(Z: Points, y: Values, n: int, least_share: float, rng: np.random.Generator) -> Masks:
@@ -162,10 +184,8 @@ def interpolate(
     weights, slopes, offset = np.zeros((len(Z), len(masks))), np.zeros(Z.shape[1]), 0.0
     for i, (mask, draws) in enumerate(zip(masks, samples, strict=True)):
         S, W = system(Z * mask, kernel, smoothing, penalty)
-        for rows in draws:
-            a, b = solve(S[np.ix_(rows, rows)], y[rows])
-            weights[rows, i] += a
-            offset += b
+        weights[:, i], constants = solve_all(S, y, draws)
+        offset += constants
         slopes += W.T @ weights[:, i] / penalty
     members = sum(map(len, samples))
     return Interpolants(kernel, Z, masks, weights / members, slopes / members, offset / members)
@@ -173,25 +193,74 @@ def interpolate(
 
 def system(W: Points, kernel: Kernel, smoothing: float, penalty: float) -> tuple[Matrix, Points]:
     """S (n, n) of all points in a subset of features W (n, n_inputs), which is 0 where the mask is; and W."""
-    S = kernel(squared_distances(W)) + W @ W.T / penalty
+    products = W @ W.T
+    S = kernel(squared_distances(products)) + products / penalty
     S[np.diag_indices_from(S)] += max(smoothing, RIDGE)
     return np.asarray(S), W
 
 
+def solve_all(S: Matrix, y: Values, samples: NDArray[np.intp]) -> tuple[Values, float]:
+    """The sum of all members' weights, (n,), and of their constants: each sees one row of `samples` (members, k)."""
+    members, k = samples.shape
+    if len(S) - k < k:  # else the system of a member is the smaller one
+        sees = np.zeros((members, len(S)), dtype=bool)
+        np.put_along_axis(sees, samples, values=True, axis=1)
+        if (B := inverse(S)) is not None:
+            return solve_without(S, B, y, np.nonzero(~sees)[1].reshape(members, -1))
+    weights, constants = np.zeros(len(S)), 0.0
+    for rows in samples:
+        a, b = solve(S[np.ix_(rows, rows)], y[rows])
+        weights[rows] += a
+        constants += b
+    return weights, constants
+
+
+def solve_without(S: Matrix, B: Matrix, y: Values, left_out: NDArray[np.intp]) -> tuple[Values, float]:
+    """As `solve_all`, for members that each leave one row of `left_out` (members, o) out; B is the inverse of S.
+
+    A point is left out if its y is such that its weight is 0. With all points the weights are a = B y; y changes by t
+    at the points O that a member leaves out, so that a_O + B_OO t = 0: a small system.
+    """
+    a = B @ y
+    t = np.linalg.solve(B[left_out[:, :, None], left_out[:, None, :]], -a[left_out][:, :, None])[:, :, 0]
+    changed = len(left_out) * y
+    np.add.at(changed, left_out, t)
+    weights = B @ changed
+    return weights, float(changed.mean() - S.mean(axis=0) @ weights)
+
+
 def solve(S: Matrix, y: Values) -> tuple[Values, float]:
     """The weights a (k,) with Σ a = 0, and the constant b, of one member."""
-    mean = S.mean(axis=0)
-    centred = S - mean - mean[:, None] + mean.mean()
-    level = float(np.trace(centred)) / len(S) or 1.0  # of the size of the matrix: any positive number would do
-    a = cho_solve(cho_factor(centred + level / len(S), lower=True), y - y.mean())
+    a = cho_solve(cho_factor(constrained(S)[0], lower=True), y - y.mean())
     return a, float(np.mean(y - S @ a))
 
 
-def squared_distances(W: Matrix) -> Matrix:
-    """Between the rows of each matrix in a stack: (…, k, n) → (…, k, k)."""
-    lengths = np.square(W).sum(axis=-1)
-    squared = lengths[..., :, None] + lengths[..., None, :] - 2 * W @ W.swapaxes(-1, -2)
-    return np.asarray(np.maximum(squared, 0.0))
+def inverse(S: Matrix) -> Matrix | None:
+    """What gives the weights a = B y with Σ a = 0; none where too few digits of it would be right."""
+    definite, level = constrained(S)
+    try:
+        factor, _ = cho_factor(definite, lower=True)
+    except LinAlgError:
+        return None
+    lower = np.tril(dpotri(factor, lower=True)[0])
+    B = lower + np.tril(lower, -1).T
+    if not np.linalg.norm(definite, 1) * np.linalg.norm(B, 1) < WORST:
+        return None
+    return np.asarray(B - 1.0 / (level * len(S)))  # without the part along 1 1ᵀ
+
+
+def constrained(S: Matrix) -> tuple[Matrix, float]:
+    """P S P + level · 1 1ᵀ/k, and the level: of the size of the matrix, though any positive number would do."""
+    mean = S.mean(axis=0)
+    centred = S - mean - mean[:, None] + mean.mean()
+    level = float(np.trace(centred)) / len(S) or 1.0
+    return centred + level / len(S), level
+
+
+def squared_distances(products: Matrix) -> Matrix:
+    """Between points with these scalar products, (k, k)."""
+    lengths = products.diagonal()
+    return np.asarray(np.maximum(lengths[:, None] + lengths - 2 * products, 0.0))
 
 
 def cubic(squared: Matrix) -> Matrix:

@@ -11,10 +11,15 @@ from nat_surrogates import rbf, rbf_ensemble
 from nat_surrogates.rbf_ensemble import (
     KERNELS,
     RIDGE,
+    distances_to,
     explained,
     feature_subsets,
     interpolate,
+    inverse,
+    lifted,
     shares,
+    solve,
+    solve_all,
     squared_distances,
     system,
     tail_penalty,
@@ -72,6 +77,61 @@ def test_the_ensemble_is_the_mean_of_members_solved_one_by_one(kernel, n):
     single = [twin(Z, y, mask, rows, *rest) for mask, draws in zip(masks, samples, strict=True) for rows in draws]
     assert len(single) == 30
     np.testing.assert_allclose(ours(asked), np.mean(single, axis=0), rtol=0, atol=1e-8 * np.ptp(y))
+
+
+def one_by_one(S, y, samples):
+    """The sums of `solve_all`, of members that are solved each by itself."""
+    weights, constants = np.zeros(len(S)), 0.0
+    for rows in samples:
+        a, b = solve(S[np.ix_(rows, rows)], y[rows])
+        weights[rows] += a
+        constants += b
+    return weights, constants
+
+
+CLOUDS = {
+    "cloud": lambda rng, n: rng.random((n, 12)),
+    "corners": lambda rng, n: rng.integers(0, 2, (n, 12)).astype(float),
+    "line": lambda rng, n: np.outer(rng.random(n), np.ones(12)),
+    "points that coincide": lambda rng, n: rng.random((3, 12))[np.arange(n) % 3],
+    "one point": lambda _rng, n: np.zeros((n, 12)),
+}
+
+
+@pytest.mark.parametrize("smoothing", [1e-3, 0.3])
+@pytest.mark.parametrize("fraction", [0.55, 0.9, 1.0])
+@pytest.mark.parametrize("n", [1, 2, 3, 12, 120])
+@pytest.mark.parametrize("cloud", CLOUDS)
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_leaving_points_out_of_one_inverse_is_solving_without_them(kernel, cloud, n, fraction, smoothing):
+    rng = np.random.default_rng(n)
+    W, y = CLOUDS[cloud](rng, n), rng.normal(size=n)
+    S, _ = system(W - W.mean(axis=0), KERNELS[kernel], smoothing, tail_penalty(12))
+    samples = np.stack([np.sort(rng.permutation(n)[: max(1, round(fraction * n))]) for _ in range(7)])
+    weights, constants = solve_all(S, y, samples)
+    twin_weights, twin_constants = one_by_one(S, y, samples)
+    np.testing.assert_allclose(weights, twin_weights, rtol=0, atol=1e-8 * (np.abs(twin_weights).max() + 1e-9))
+    assert constants == pytest.approx(twin_constants, rel=1e-8, abs=1e-8 * np.abs(y).sum())
+
+
+def test_a_system_that_is_nearly_singular_is_not_inverted():
+    rng = np.random.default_rng(0)
+    W = rng.random((3, 12))[np.arange(60) % 3]
+    for smoothing, inverted in ((0.3, True), (RIDGE, False)):
+        S, _ = system(W - W.mean(axis=0), KERNELS["cubic"], smoothing, tail_penalty(12))
+        assert (inverse(S) is not None) == inverted
+    assert inverse(np.diag([1.0, -1.0, 1.0])) is None  # not definite either
+
+
+def test_one_inverse_serves_all_members_of_a_subset(monkeypatch):
+    asked = []
+    inverting = rbf_ensemble.inverse
+    monkeypatch.setattr(rbf_ensemble, "inverse", lambda S: asked.append(len(S)) or inverting(S))
+    monkeypatch.setattr(rbf_ensemble, "solve", None)
+    Z, y = data(60, 8)
+    masks, samples = drawn(60, 8, subsets=6, members=5, fraction=0.8)
+    interpolate(Z, y, masks, samples, KERNELS["cubic"], 0.3, tail_penalty(8))
+    assert asked == [60] * 6
 
 
 def test_the_size_of_a_chunk_makes_no_difference(space, objective, monkeypatch):
@@ -138,9 +198,10 @@ def test_a_member_sees_no_more_than_it_may(space, objective, monkeypatch):
 
 
 def test_squared_distances_are_those_of_the_differences():
-    W = np.random.default_rng(0).random((3, 7, 5))
-    twin = np.square(W[:, :, None] - W[:, None]).sum(axis=-1)
-    np.testing.assert_allclose(squared_distances(W), twin, atol=1e-12)
+    W, C = np.random.default_rng(0).random((2, 7, 5))
+    np.testing.assert_allclose(squared_distances(W @ W.T), np.square(W[:, None] - W).sum(axis=2), atol=1e-12)
+    np.testing.assert_allclose(lifted(W) @ distances_to(C), np.square(W[:, None] - C).sum(axis=2), atol=1e-12)
+    assert (lifted(W[:, :0]) @ distances_to(C[:, :0]) == 0).all()
 
 
 @pytest.mark.parametrize("n_inputs", [1, 2, 5, 22, 60])
