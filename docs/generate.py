@@ -32,6 +32,8 @@ HEADINGS = {
     "datasets": "Data sets",
     "baselines": "Baselines",
     "pretrainers": "Pretrainers",
+    "finetuners": "Fine-tuners",
+    "evaluators": "Evaluators",
 }
 SELECTED_BY = {
     "search_spaces": "`--space`, `space` in a run file",
@@ -42,6 +44,8 @@ SELECTED_BY = {
     "datasets": "`--data`, `data` in a run file",
     "baselines": "`nat bench --baseline`",
     "pretrainers": "`nat pretrain --method`",
+    "finetuners": "`nat finetune --method`",
+    "evaluators": "`nat evaluate --evaluator`, `nat finetune --evaluator`",
 }
 
 

@@ -211,6 +211,51 @@ class Pretrainer(Protocol):
 
 
 @runtime_checkable
+class SubnetEstimator(Estimator, Protocol):
+    """An estimator that gives away the networks it measures: what `nat finetune` begins with."""
+
+    def network(self, architecture: Architecture) -> nn.Module:
+        """The network as it is measured, with a copy of the weights, in eval mode."""
+
+
+class FineTuner(Protocol):
+    """Trains one network alone, epoch by epoch: what `nat finetune` drives."""
+
+    @property
+    def epochs(self) -> int:
+        """All of them, one at least."""
+
+    def begin(self, architecture: Architecture, subnet: Callable[[Architecture], nn.Module]) -> None:
+        """Take up the network of an architecture; called once, before anything else.
+
+        `subnet` gives the network of any architecture, with the weights that a run left it: one may teach another.
+        """
+
+    @property
+    def network(self) -> nn.Module:
+        """The network as it is now, in eval mode."""
+
+    def train(self, epoch: int, progress: Progress) -> float:
+        """Learn for one epoch; the mean loss. What it learns depends on its state and the epoch alone."""
+
+    def save(self, file: Path) -> None:
+        """Write the network's weights to a new file. They are the whole state."""
+
+    def load(self, file: Path) -> None:
+        """Take the state from a file that `save` wrote."""
+
+
+class Evaluator(Protocol):
+    """Measures networks that stand alone on data: what `nat evaluate` and `nat finetune` ask."""
+
+    def __call__(self, network: StaticNetwork, split: Split) -> Mapping[str, float]:
+        """Errors by name, lower is better, first the one that decides. The network stays as it is.
+
+        Raises `ConfigError` where there is nothing to measure on, and for outputs that are no numbers.
+        """
+
+
+@runtime_checkable
 class Fingerprinted(Protocol):
     """A space or an estimator whose values come out of a file: a run does not go on with another one."""
 

@@ -77,6 +77,21 @@ def register_pretrainers() -> Mapping[str, Factory]:
 
 
 @hookspec
+def register_finetuners() -> Mapping[str, Factory]:
+    """Ways to train one network of a run alone, for `nat finetune`: `(space, data, **options)` → `FineTuner`."""
+    raise NotImplementedError
+
+
+@hookspec
+def register_evaluators() -> Mapping[str, Factory]:
+    """What measures networks that stand alone, for `nat evaluate` and `nat finetune`: `(data, **options)`.
+
+    A factory returns an `Evaluator`.
+    """
+    raise NotImplementedError
+
+
+@hookspec
 def on_iteration(run: Run, archive: Archive) -> None:
     """Called after every iteration with the archive as it stands. An error is reported, and the run goes on."""
 

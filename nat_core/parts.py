@@ -33,6 +33,23 @@ def data_and_settings(data: str, settings: Iterable[str], example: str) -> tuple
     return layer["data"], layer["options"]
 
 
+def shorthands(words: Mapping[str, str | None], offers: Iterable[Offer]) -> list[str]:
+    """Words such as `--device cuda` as settings of every part that has such an option.
+
+    Raises `ConfigError` where none has it.
+    """
+    offers, settings = tuple(offers), list[str]()
+    for option, value in words.items():
+        if value is None:
+            continue
+        names = [part_name(offer.name) for offer in offers if option in _schema(offer)]
+        if not names:
+            listed = ", ".join(offer.name for offer in offers) or "nothing"
+            raise ConfigError(f"--{option} sets the option {option!r} of what computes here ({listed}): none has it")
+        settings += [f"{name}.{option}={value}" for name in dict.fromkeys(names)]
+    return settings
+
+
 def require_parts(given: Given, offers: Iterable[Offer]) -> None:
     """Raise `ConfigError` for options of a part that is not among the offers, and for options that none has."""
     offers = tuple(offers)

@@ -37,6 +37,8 @@ HOOKS: Mapping[str, str] = MappingProxyType(
         "datasets": "register_datasets",
         "baselines": "register_baselines",
         "pretrainers": "register_pretrainers",
+        "finetuners": "register_finetuners",
+        "evaluators": "register_evaluators",
     }
 )
 LISTENERS = ("on_iteration", "on_finish")

@@ -242,6 +242,12 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
             yield Ledger(run.problem, journal, weights, progress)
 
 
+def require_unchanged(run: Run) -> None:
+    """Raise `StateError` where the space or the data are not what the run in this folder began with."""
+    records = read(run.folder / "journal.jsonl")
+    _require_same(run.folder, records[0] if records else {}, _identity(run), frozenset({"config", "plugins"}))
+
+
 def _about(run: Run, identity: Mapping[str, Any]) -> str:
     """The text of `run.toml`: the config, and what a reader of the folder would ask."""
     found = {name: identity[name] for name in ("space", "data") if identity[name] is not None}

@@ -17,6 +17,7 @@ COMMANDS = {  # in the order a newcomer meets them
     "resume": "Go on with a run that was stopped.",
     "front": "The Pareto front of a run.",
     "pick": "One architecture from a front, and why.",
+    "finetune": "Train one network of a run alone, for the last percent.",
     "cost": "What architectures cost.",
     "evaluate": "The error of a published network on your data.",
     "pretrain": "Train a supernet for searches to begin from.",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import click
@@ -16,6 +16,7 @@ from nat_core.config import RunConfig
 from nat_core.contracts import AdaptiveEstimator
 from nat_core.feasibility import preflight
 from nat_core.forecast import Forecast, forecast
+from nat_core.parts import shorthands
 from nat_core.report.preflight import preflight_document, preflight_lines, preflight_table
 from nat_core.report.summary import Summary, document, summarise
 from nat_core.report.terminal import ROWS, Display, duration, front_table
@@ -32,6 +33,11 @@ def start(config: RunConfig, out: Path | None, *, as_json: bool) -> None:
 def resume(folder: Path, accept: frozenset[str], *, as_json: bool) -> None:
     """Go on with the run in a folder."""
     _drive(find_parts(saved_config(folder)[0]), folder, accept, as_json=as_json)
+
+
+def shorthands_of(config: RunConfig, words: Mapping[str, str | None]) -> list[str]:
+    """Words such as `--device cuda` as settings of the estimators of a run."""
+    return shorthands(words, find_parts(config).estimators.values())
 
 
 def rehearse(config: RunConfig, *, as_json: bool) -> None:

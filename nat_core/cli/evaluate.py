@@ -5,19 +5,16 @@ from __future__ import annotations
 import json
 import math
 import time
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
 from nat_core import plugins
-from nat_core.contracts import Dataset, Split, StaticNetwork, StaticNetworkSpace
+from nat_core.cli.words import errors_in_words
+from nat_core.contracts import Dataset, Evaluator, SearchSpace, Split, StaticNetworkSpace
 from nat_core.errors import ConfigError
-from nat_core.parts import data_and_settings, make, require_parts
-from nat_core.stopping import stop_if_asked
-
-if TYPE_CHECKING:
-    from torch import Tensor
+from nat_core.parts import about_data, data_and_settings, make, require_parts, shorthands
 
 _FILE = click.Path(path_type=Path)
 
@@ -31,7 +28,10 @@ _FILE = click.Path(path_type=Path)
 @click.option("--side", type=click.IntRange(min=1), help="Of the input, in pixels.  [default: the network's own]")
 @click.option("--mean", help="Of red, green, blue in training, on the scale 0 … 1.  [default: of the data]")
 @click.option("--std", help="The same for standard deviations.")
-@click.option("--batch", default=64, show_default=True, type=click.IntRange(min=1), help="Images at a time.")
+@click.option("--batch", type=click.IntRange(min=1), help="Images at a time.  [default: 64]")
+@click.option("--device", help="cpu | cuda | auto: what computes.  [default: auto]")
+@click.option("--engine", help="What runs the network: torch | openvino | onnxruntime | plain.  [default: torch]")
+@click.option("--evaluator", default="errors", show_default=True, help="What measures.")
 @click.option(
     "-s", "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Such as folder.image_size=64."
 )
@@ -45,7 +45,10 @@ def command(
     side: int | None,
     mean: str | None,
     std: str | None,
-    batch: int,
+    batch: int | None,
+    device: str | None,
+    engine: str | None,
+    evaluator: str,
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
@@ -54,8 +57,9 @@ def command(
     Give the mean and standard deviation that it was trained with, such as --mean 0.485,0.456,0.406 --std
     0.229,0.224,0.225 for ImageNet. Its classes have to be those of the data, in the same order.
     """
-    normal = {"mean": _colours("--mean", mean), "std": _colours("--std", std)}
-    built_space, built_data = _build(space, data, settings)
+    words = {"mean": _colours("--mean", mean), "std": _colours("--std", std), "device": device, "engine": engine}
+    words |= {"batch_size": None if batch is None else str(batch)}
+    built_space, built_data, measure = _build(space, data, evaluator, words, settings)
     if not isinstance(built_space, StaticNetworkSpace):
         raise ConfigError(f"the space {space} reads no networks that stand alone; mbv3 does")
     found = built_space.static_network(config, weights)
@@ -63,80 +67,42 @@ def command(
         raise ConfigError(
             f"the network of {config} tells {found.n_classes} classes apart, and {data} has {len(built_data.classes)}"
         )
-    result = measure(
-        found,
-        built_data,
-        split,
-        side or found.side,
-        normal["mean"] or built_data.mean,
-        normal["std"] or built_data.std,
-        batch,
-    )
-    if as_json:
-        click.echo(json.dumps({"network": dict(found.about), "data": data, "split": split, **result}, allow_nan=False))
-    else:
-        click.echo(
-            f"top-1 error {result['top1_error']:.2%} of {result['images']:,} images ({split} of {data}), "
-            f"at {result['side']} pixels, {result['params'] / 1e6:.2f} M parameters, {result['seconds']:.1f} s"
-        )
-
-
-def measure(
-    found: StaticNetwork,
-    data: Dataset,
-    split: str,
-    side: int,
-    mean: tuple[float, ...],
-    std: tuple[float, ...],
-    batch: int,
-) -> dict[str, Any]:
-    """Top-1 error on a split, and what it took. Raises `ConfigError` for outputs that are no numbers."""
-    import torch
-
-    pictures: Split = getattr(data, split)
+    pictures: Split = getattr(built_data, split)
     if not len(pictures):
         raise ConfigError(f"the data have no {split} split")
-    start, wrong = time.perf_counter(), 0
-    with torch.inference_mode():
-        for first in range(0, len(pictures), batch):
-            stop_if_asked()
-            rows = slice(first, first + batch)
-            logits = found.network(_input(pictures, rows, side, mean, std))
-            if not bool(logits.isfinite().all()):
-                raise ConfigError("the network's outputs are not finite: are these its weights?")
-            wrong += int((logits.argmax(1) != torch.from_numpy(pictures.labels[rows].copy())).sum())
-    return {
-        "top1_error": wrong / len(pictures),
+    found, start = replace(found, side=side or found.side), time.perf_counter()
+    errors = dict(measure(found, pictures))
+    facts = {
         "images": len(pictures),
-        "side": side,
+        "side": found.side,
         "params": sum(p.numel() for p in found.network.parameters()),
         "seconds": round(time.perf_counter() - start, 4),
     }
+    if as_json:
+        about = {"network": dict(found.about), "data": data, "split": split}
+        click.echo(json.dumps(about | errors | facts, allow_nan=False))
+    else:
+        click.echo(
+            f"{errors_in_words(errors)} of {facts['images']:,} images ({split} of {data}), "
+            f"at {facts['side']} pixels, {facts['params'] / 1e6:.2f} M parameters, {facts['seconds']:.1f} s"
+        )
 
 
-def _input(pictures: Split, rows: slice, side: int, mean: tuple[float, ...], std: tuple[float, ...]) -> Tensor:
-    """Pictures as a network takes them: (n, 3, side, side), normalised."""
-    import torch
-    from torch.nn import functional
-
-    images = torch.from_numpy(pictures.images[rows].copy())
-    if images.shape[-1] != side:
-        images = functional.interpolate(images.float(), size=(side, side), mode="bilinear", antialias=True)
-    images = (images.float() / 255 - torch.tensor(mean).view(3, 1, 1)) / torch.tensor(std).view(3, 1, 1)
-    return images.contiguous(memory_format=torch.channels_last)
-
-
-def _build(space: str, data: str, settings: tuple[str, ...]) -> tuple[Any, Dataset]:
-    """The space and the data, with their options."""
-    name, given = data_and_settings(data, settings, "folder.image_size=64")
+def _build(
+    space: str, data: str, evaluator: str, words: dict[str, str | None], settings: tuple[str, ...]
+) -> tuple[SearchSpace, Dataset, Evaluator]:
+    """The space, the data and what measures, with their options."""
     registry = plugins.registry()
-    offers = registry.find("search_spaces", space), registry.find("datasets", name)
+    measuring = registry.find("evaluators", evaluator)
+    name, given = data_and_settings(data, (*shorthands(words, [measuring]), *settings), "folder.image_size=64")
+    offers = registry.find("search_spaces", space), registry.find("datasets", name), measuring
     require_parts(given, offers)
-    return make(given, offers[0], {}), make(given, offers[1], {})
+    built: Dataset = make(given, offers[1], {})
+    return make(given, offers[0], {}), built, make(given, measuring, about_data(built), built)
 
 
-def _colours(option: str, text: str | None) -> tuple[float, ...] | None:
-    """Three numbers. Raises `ConfigError` for anything else."""
+def _colours(option: str, text: str | None) -> str | None:
+    """Three numbers, as a setting. Raises `ConfigError` for anything else."""
     if text is None:
         return None
     try:
@@ -145,4 +111,4 @@ def _colours(option: str, text: str | None) -> tuple[float, ...] | None:
         values = ()
     if len(values) != 3 or not all(math.isfinite(v) and (v > 0 or option == "--mean") for v in values):
         raise ConfigError(f"cannot read {option} {text!r}: write three numbers, such as 0.485,0.456,0.406")
-    return values
+    return ",".join(map(repr, values))

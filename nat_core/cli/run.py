@@ -25,6 +25,8 @@ from nat_core import config as configs
 @click.option(
     "--objective", "objectives", multiple=True, help="Lower is better; give two or more.  [default: top1_error, macs]"
 )
+@click.option("--device", help="What measures computes on: cpu | cuda | auto.  [default: auto]")
+@click.option("--engine", help="What measures runs: torch | openvino | onnxruntime | plain.  [default: torch]")
 @click.option("--constraint", "constraints", multiple=True, help="Such as 'macs<=20e6'; repeatable.")
 @click.option("--preset", help=f"{' | '.join(configs.PRESETS)}.  [default: quick]")
 @click.option("--seed", type=int, help="Of every random stream.  [default: 0]")
@@ -34,6 +36,8 @@ from nat_core import config as configs
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, nothing else there.")
 def command(
     file: Path | None,
+    device: str | None,
+    engine: str | None,
     preset: str | None,
     out: Path | None,
     settings: tuple[str, ...],
@@ -45,11 +49,15 @@ def command(
 
     With no word at all it runs the whole method on scikit-learn's digits, in a few minutes. FILE is a run file in TOML;
     words on the command line win over it. Part names are those of `nat plugins`, options those of `nat plugins show`.
+    --device and --engine are short for -s top1_error.device and -s top1_error.engine, or those of another estimator.
     """
     from nat_core.cli import driver
 
     given = {name: value for name, value in words.items() if value not in (None, ())}
     config = configs.resolve(preset, file, given, settings)
+    if device is not None or engine is not None:
+        short = driver.shorthands_of(config, {"device": device, "engine": engine})
+        config = configs.resolve(preset, file, given, (*short, *settings))
     if dry_run:
         driver.rehearse(config, as_json=as_json)
     else:

@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from nat_core import hookimpl
-from nat_core.contracts import Dataset, Estimator, Pretrainer, SearchSpace
+from nat_core.contracts import Dataset, Estimator, Evaluator, FineTuner, Pretrainer, SearchSpace
+from nat_estimators.alone import errors, finetune
 from nat_estimators.pretrainers import progressive, sandwich
 
 if TYPE_CHECKING:
@@ -90,3 +91,15 @@ def register_estimators() -> Mapping[str, Callable[..., Estimator]]:
 def register_pretrainers() -> Mapping[str, Callable[..., Pretrainer]]:
     """`sandwich`, and once-for-all's `progressive` shrinking."""
     return {"sandwich": sandwich, "progressive": progressive}
+
+
+@hookimpl
+def register_finetuners() -> Mapping[str, Callable[..., FineTuner]]:
+    """`finetune`."""
+    return {"finetune": finetune}
+
+
+@hookimpl
+def register_evaluators() -> Mapping[str, Callable[..., Evaluator]]:
+    """`errors`: top-1 and top-5."""
+    return {"errors": errors}

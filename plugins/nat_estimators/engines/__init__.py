@@ -43,15 +43,15 @@ ENGINES: dict[str, Callable[[str, torch.device], Engine]] = {
 PRECISIONS = ("fp32", "bf16", "fp16")
 
 
-def engine(name: str, precision: str, device: torch.device) -> Engine:
+def engine(name: str, precision: str, device: torch.device, part: str = "top1_error") -> Engine:
     """An engine by name. Raises `ConfigError` for one that is unknown, not installed, or cannot do this here."""
     if name not in ENGINES:
-        raise ConfigError(f"top1_error.engine: {unknown('engine', name, ENGINES)}")
+        raise ConfigError(f"{part}.engine: {unknown('engine', name, ENGINES)}")
     if precision not in PRECISIONS:
-        raise ConfigError(f"top1_error.precision: {unknown('precision', precision, PRECISIONS)}")
+        raise ConfigError(f"{part}.precision: {unknown('precision', precision, PRECISIONS)}")
     if precision == "fp16" and device.type == "cpu":
         raise ConfigError(
-            "top1_error.precision is 'fp16', which a processor computes slower than fp32: "
+            f"{part}.precision is 'fp16', which a processor computes slower than fp32: "
             "choose fp32 or bf16, or device=cuda"
         )
     return ENGINES[name](precision, device)

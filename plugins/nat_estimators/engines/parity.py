@@ -29,5 +29,5 @@ def require_parity(name: str, precision: str, plain: Tensor, logits: Tensor) -> 
         raise ConfigError(
             f"the engine {name} in {precision} computes other logits than the network does in plain PyTorch: they "
             f"differ by {found:.2g} of their size, and {tolerance:g} is tolerated. Choose another precision, or "
-            "another engine: -s top1_error.engine=plain is the network itself"
+            "another engine: --engine plain is the network itself"
         )

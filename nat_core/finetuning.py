@@ -1,0 +1,375 @@
+"""One network of a run, taken out of the supernet and trained alone: epoch by epoch, and resumable at each.
+
+RUN/finetuned/3f9c01d2a4b7/     named by a digest of the architecture
+  network.safetensors    the result: the network trained, or as it was where that was no worse
+  network.json           what it is, what it came from, and its errors before and after
+  finetune.jsonl         the journal, the truth
+  before.safetensors     the network as the run left it
+  weights/0007/network   after epoch 7; the last two are kept, and either can be used
+
+The run itself is read only. Whether training helped is decided on the validation split; the test split is looked at
+once, when that is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nat_core import config as configs
+from nat_core import plugins
+from nat_core.config import RunConfig
+from nat_core.contracts import (
+    AdaptiveEstimator,
+    Dataset,
+    Evaluator,
+    FineTuner,
+    Progress,
+    Split,
+    StaticNetwork,
+    SubnetEstimator,
+    SupernetSpace,
+)
+from nat_core.durable import publish, publish_text, sha256, sole_writer
+from nat_core.encoding import Architecture, Encodings
+from nat_core.errors import ConfigError, StateError
+from nat_core.journal import Journal, Record, read
+from nat_core.parts import about_data, make, require_parts, shorthands
+from nat_core.plugins import Offer
+from nat_core.run import Run, find_parts, require_unchanged
+from nat_core.run import build as build_run
+from nat_core.weights import INITIAL, WeightStore
+
+log = logging.getLogger("nat_core")
+
+FORMAT = 1
+JOURNAL, RESULT, ABOUT, BEFORE = "finetune.jsonl", "network.safetensors", "network.json", "before.safetensors"
+_OURS = frozenset({"lock", "weights", JOURNAL, RESULT, ABOUT, BEFORE})
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """How a network is trained and measured."""
+
+    method: str = "finetune"
+    evaluator: str = "errors"
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # of these, and of the run's own parts
+
+
+@dataclass(frozen=True)
+class Finetuning:
+    """A training that is built."""
+
+    folder: Path
+    config: FinetuneConfig
+    versions: Mapping[str, str]
+    run: Run
+    data: Dataset
+    space: SupernetSpace
+    architecture: Architecture
+    weights: Mapping[str, Any]  # of the run: the iteration and the sha256 of the file
+    tuner: FineTuner
+    evaluator: Evaluator
+
+    @property
+    def side(self) -> int:
+        """Of the pictures that the network takes."""
+        return self.space.input_shape(self.architecture)[1]
+
+    @property
+    def name(self) -> str:
+        """The short text form of the architecture."""
+        return str(self.space.describe(self.architecture)["architecture"])
+
+    def measure(self, split: Split) -> dict[str, float]:
+        """The errors of the network as it is now."""
+        about, n_classes = self.space.describe(self.architecture), len(self.data.classes)
+        return dict(self.evaluator(StaticNetwork(self.tuner.network, about, self.side, n_classes), split))
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One that is done."""
+
+    number: int  # from 0
+    loss: float | None  # none where the training was stopped before it could be noted
+    seconds: float
+
+
+def offers(saved: RunConfig, config: FinetuneConfig) -> tuple[Offer, ...]:
+    """The fine-tuner, the evaluator, and the estimators and other parts of the run."""
+    registry = plugins.registry()
+    own = registry.find("finetuners", config.method), registry.find("evaluators", config.evaluator)
+    return *own, *find_parts(saved).offers()
+
+
+def with_words(saved: RunConfig, config: FinetuneConfig, words: Mapping[str, str | None]) -> FinetuneConfig:
+    """The config with words such as `--device cuda`, for whatever computes. What is set by name stays."""
+    computing = [o for o in offers(saved, config) if o.kind in {"finetuners", "evaluators", "estimators"}]
+    chosen: configs.Layer = {}
+    for text in shorthands(words, computing):
+        chosen = configs.merged_layers(chosen, configs.setting(text)["options"])
+    return replace(config, options=configs.merged_layers(chosen, config.options))
+
+
+def build(
+    saved: RunConfig, source: Path, architecture: Architecture, config: FinetuneConfig, out: Path | None
+) -> Finetuning:
+    """Build what a run of the config `saved` in the folder `source` was made of, with the weights of its network.
+
+    Raises `ConfigError` for an architecture that the run has not measured, and for a run without a supernet;
+    `StateError` where the data changed, or the weights are gone.
+    """
+    records = read(source / "journal.jsonl")
+    found = offers(saved, config)
+    own, theirs = found[:2], found[2:]
+    require_parts(configs.merged_layers(saved.options, config.options), found)
+    names = {configs.part_name(offer.name) for offer in theirs}
+    changed = {part: values for part, values in config.options.items() if part in names}
+    saved = saved.model_copy(update={"options": configs.merged_layers(saved.options, changed)})
+    parts = find_parts(saved)
+    if parts.data is None:
+        raise ConfigError(f"the run in {source} measured no networks on pictures: there is none to train")
+    run = build_run(parts, source)
+    if run.data is None or not isinstance(run.space, SupernetSpace):
+        raise ConfigError(f"the space {saved.space} has no supernet that networks could be taken out of")
+    measured = _measured(records, run, architecture)
+    require_unchanged(run)
+    name, estimator = _estimator(run)
+    weights = _load(run, records, name, measured)
+    context = {"seed": saved.seed} | about_data(run.data)
+    tuner: FineTuner = make(config.options, own[0], context, run.space, run.data)
+    evaluator: Evaluator = make(config.options, own[1], context, run.data)
+    tuner.begin(architecture, estimator.network)
+    versions = {f"{o.kind}.{o.name}": o.where for o in found}
+    folder = out or source / "finetuned" / digest(str(run.space.describe(architecture)["architecture"]))
+    return Finetuning(folder, config, versions, run, run.data, run.space, architecture, weights, tuner, evaluator)
+
+
+def digest(text: str) -> str:
+    """Of the text form of an architecture: a name for a folder."""
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _measured(records: Iterable[Record], run: Run, architecture: Architecture) -> int:
+    """The version of the weights that an architecture was last measured with."""
+    mine = [r for r in records if r["kind"] in {"measured", "failed"} and tuple(r["architecture"]) == architecture]
+    if not mine:
+        raise ConfigError(
+            f"the run in {run.folder} has not measured {run.space.describe(architecture)['architecture']}: "
+            f"`nat front {run.folder}` lists what it found"
+        )
+    if mine[-1]["kind"] == "failed":
+        raise ConfigError(f"that architecture could not be measured: {mine[-1]['reason']}")
+    version: int = mine[-1]["weights"]
+    return version
+
+
+def _estimator(run: Run) -> tuple[str, SubnetEstimator]:
+    """What measured networks, and gives them away."""
+    for name, estimator in run.problem.estimators.items():
+        if isinstance(estimator, SubnetEstimator):
+            return name, estimator
+    listed = ", ".join(f"{name} by {run.config.measured_by(name)}" for name in run.problem.estimators)
+    raise ConfigError(f"the run in {run.folder} has no network to train: nothing that it measured ({listed}) makes one")
+
+
+def _load(run: Run, records: Iterable[Record], name: str, measured: int) -> dict[str, Any]:
+    """Have an estimator hold the version of its weights that measured, or where that is no longer kept, a newer one."""
+    estimator = run.problem.estimators[name]
+    files = {r["iteration"]: r["files"].get(name) for r in records if r["kind"] == "adapted"}
+    if measured == INITIAL or not isinstance(estimator, AdaptiveEstimator):
+        return {"iteration": None, "sha256": None}
+    faults = list[str]()
+    for version in (measured, *(v for v in sorted(files, reverse=True) if v > measured)):
+        file = run.folder / "weights" / f"{version:04d}" / name
+        if fault := _fault(file, files.get(version)):
+            faults.append(fault)
+            continue
+        if version != measured:
+            log.warning(
+                "the weights of iteration %d, which measured this network, are no longer kept: those of %d are used",
+                measured,
+                version,
+            )
+        estimator.load(file)
+        return {"iteration": version, "sha256": files[version]}
+    raise StateError(
+        f"the weights of the run in {run.folder} cannot be used: {'; '.join(faults)}. Restore the folder weights from "
+        "a copy"
+    )
+
+
+def _fault(file: Path, recorded: str | None) -> str:
+    """Why a file cannot be used; empty if it can."""
+    try:
+        with file.open("rb") as stream:
+            found = sha256(stream)
+    except FileNotFoundError:
+        return f"{file} is missing"
+    except OSError as error:
+        return f"{file} cannot be read: {error.strerror}"
+    return "" if found == recorded else f"{file} is not what was saved"
+
+
+def finetune(training: Finetuning, progress: Progress, *, test: bool = False) -> Iterator[Epoch]:
+    """Train to the end, epoch by epoch, from where the folder stands; then write the result.
+
+    With `test` the result is measured on the test split, once in the life of the folder. Raises `StateError` for a
+    folder whose training was another one, `ResourceError` if another process holds it.
+    """
+    folder, tuner = training.folder, training.tuner
+    _require_folder(folder)
+    with sole_writer(folder):
+        identity, file = _identity(training), folder / JOURNAL
+        if file.exists() and (records := read(file)):
+            _require_same(folder, records[0], identity)
+        with Journal(file) as journal:
+            if not journal.records:
+                journal.append("finetuning", format=FORMAT, **identity)
+            _keep_before(training, journal)
+            learner = _Epochs(tuner)
+            store = WeightStore(folder / "weights", {"network": learner}, journal)
+            nothing = np.empty((0, len(training.space.variables)), dtype=np.int64)
+            for epoch in range(tuner.epochs):
+                learner.losses.clear()
+                store.advance(epoch, tuner.epochs - 1, nothing, progress)
+                yield _noted(journal, epoch, learner.losses.get(epoch))
+            _settle(training, journal, store)
+            if test and journal.first("tested") is None:
+                tuner.load(training.folder / RESULT)
+                journal.append("tested", errors=training.measure(training.data.test))
+            publish_text(folder / ABOUT, json.dumps(_document(training, journal), indent=2, allow_nan=False) + "\n")
+
+
+@dataclass
+class _Epochs:
+    """A fine-tuner as the store of weights knows what learns: an epoch is an iteration."""
+
+    tuner: FineTuner
+    losses: dict[int, float] = field(default_factory=dict)
+
+    def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
+        del X, iterations
+        self.losses[iteration] = float(self.tuner.train(iteration, progress))
+
+    def save(self, file: Path) -> None:
+        self.tuner.save(file)
+
+    def load(self, file: Path) -> None:
+        self.tuner.load(file)
+
+
+def _keep_before(training: Finetuning, journal: Journal) -> None:
+    """The network as it is taken out of the run, and its errors; or as it was when that was done."""
+    file, known = training.folder / BEFORE, journal.first("before")
+    if known is None:
+        errors = training.measure(training.data.val)
+        journal.append("before", errors=errors, sha256=publish(file, training.tuner.save))
+    elif fault := _fault(file, known["sha256"]):
+        raise StateError(f"{fault}: restore it from a copy, or train in another folder")
+    else:
+        training.tuner.load(file)
+
+
+def _noted(journal: Journal, epoch: int, loss: float | None) -> Epoch:
+    """What an epoch came to, recorded once."""
+    record = journal.first("epoch", epoch=epoch)
+    if record is None:
+        record = journal.append("epoch", epoch=epoch, loss=loss)
+    adapted = journal.first("adapted", iteration=epoch)
+    return Epoch(epoch, record["loss"], 0.0 if adapted is None else adapted["seconds"])
+
+
+def _settle(training: Finetuning, journal: Journal, store: WeightStore) -> None:
+    """Write the better of the network before and after."""
+    result, written = training.folder / RESULT, journal.first("written")
+    if written is not None and not _fault(result, written["sha256"]):
+        return
+    store.hold(store.version)
+    before = _known(journal, "before")["errors"]
+    after = training.measure(training.data.val) if written is None else written["errors"]
+    better = _deciding(after) < _deciding(before)
+    if not better:
+        training.tuner.load(training.folder / BEFORE)
+    found = publish(result, training.tuner.save)
+    if written is None:
+        journal.append("written", errors=after, kept="after" if better else "before", sha256=found)
+    elif found != written["sha256"]:
+        raise StateError(f"{result} was damaged, and could not be made again: train in another folder")
+
+
+def _known(journal: Journal, kind: str) -> Record:
+    record = journal.first(kind)
+    assert record is not None  # noqa: S101 - it was appended before
+    return record
+
+
+def _deciding(errors: Mapping[str, float]) -> float:
+    """The first of the errors."""
+    return next(iter(errors.values()))
+
+
+def _document(training: Finetuning, journal: Journal) -> dict[str, Any]:
+    """What a user of the network would ask."""
+    data, before, written = training.data, _known(journal, "before"), _known(journal, "written")
+    tested = journal.first("tested")
+    return {
+        "space": training.run.config.space,
+        "network": dict(training.space.describe(training.architecture)),
+        "input": [3, training.side, training.side],
+        "classes": list(data.classes),
+        "mean": [float(m) for m in data.mean],
+        "std": [float(s) for s in data.std],
+        "run": str(training.run.folder),
+        "data": training.run.config.data,
+        "run_weights": dict(training.weights),
+        "errors": {"before": before["errors"], "after": written["errors"]},
+        "kept": written["kept"],
+        "test": None if tested is None else tested["errors"],
+        "method": training.config.method,
+        "options": training.config.options,
+        "plugins": dict(training.versions),
+        "weights": {"file": RESULT, "sha256": written["sha256"]},
+    }
+
+
+def _identity(training: Finetuning) -> dict[str, Any]:
+    """What has to be the same when a training goes on."""
+    return {
+        "config": asdict(training.config),
+        "architecture": list(training.architecture),
+        "weights": dict(training.weights),
+        "plugins": dict(training.versions),
+    }
+
+
+def _require_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; fine-tuning needs a folder")
+    foreign = [p.name for p in folder.iterdir() if not _ours(p.name)] if folder.is_dir() else []
+    if foreign:
+        raise ConfigError(f"{folder} holds other files, such as {foreign[0]}; choose an empty or a new folder")
+
+
+def _ours(name: str) -> bool:
+    """Also what a write that was cut short has left."""
+    return name in _OURS or (name.startswith(".") and name.endswith(".draft"))
+
+
+def _require_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    if begun.get("kind") != "finetuning" or begun.get("format") != FORMAT:
+        raise StateError(f"{folder} was made by another version of nat (this reads format {FORMAT})")
+    for name, value in now.items():
+        if begun.get(name) != value:
+            raise StateError(
+                f"{folder} cannot go on: its {name} changed since it began (was {begun.get(name)}, is {value}). "
+                "Nothing in it was touched; choose another folder with --out."
+            )
