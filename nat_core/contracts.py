@@ -179,6 +179,32 @@ class Learner(Protocol):
         """Take the state from a file that `save` wrote."""
 
 
+class Checkpoint(Protocol):
+    """Where a long phase keeps how far it has come, so that one that is cut short goes on from there.
+
+    It saves time and decides nothing: what is learnt is the same with and without it.
+    """
+
+    def load(self) -> bytes | None:
+        """What was kept of this very phase, whole and verified; None where there is nothing of use."""
+
+    def offer(self, state: Callable[[], bytes], done: int, total: int) -> None:
+        """Say that `done` steps of `total` have come to a state, which is asked for only when it is time to keep it.
+
+        It then takes the place of the one before. A disk that has no room for it is warned of, and no error.
+        """
+
+
+@runtime_checkable
+class ResumableLearner(Learner, Protocol):
+    """A learner that can go on in the middle of an iteration."""
+
+    def adapt_resumably(
+        self, X: Encodings, iteration: int, iterations: int, progress: Progress, checkpoint: Checkpoint
+    ) -> None:
+        """As `adapt`, from what the checkpoint holds, if it holds anything. Comes to the same state, bit by bit."""
+
+
 @runtime_checkable
 class AdaptiveEstimator(Estimator, Learner, Protocol):
     """An estimator that learns between iterations."""
@@ -208,6 +234,14 @@ class Pretrainer(Protocol):
 
     def load(self, file: Path) -> None:
         """Take the state from a file that `save` wrote."""
+
+
+@runtime_checkable
+class ResumablePretrainer(Pretrainer, Protocol):
+    """A pretrainer that can go on in the middle of an epoch."""
+
+    def train_resumably(self, epoch: int, progress: Progress, checkpoint: Checkpoint) -> float:
+        """As `train`, from what the checkpoint holds, if it holds anything. Comes to the same state and loss."""
 
 
 @runtime_checkable

@@ -48,10 +48,15 @@ DISK = Disk()
 
 def append(descriptor: int, data: bytes, disk: Disk = DISK) -> None:
     """Add to the end of an open file, and wait until it is on the disk."""
+    write_all(descriptor, data, disk)
+    disk.fsync(descriptor)
+
+
+def write_all(descriptor: int, data: bytes, disk: Disk = DISK) -> None:
+    """Write all of it to an open file."""
     left = memoryview(data)
     while left:
         left = left[disk.write(descriptor, bytes(left)) :]
-    disk.fsync(descriptor)
 
 
 def publish(file: Path, write: Callable[[Path], None], disk: Disk = DISK) -> str:

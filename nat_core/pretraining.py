@@ -1,4 +1,4 @@
-"""From a space, data and a way to train to a supernet in a file: epoch by epoch, and resumable at each.
+"""From a space, data and a way to train to a supernet in a file: epoch by epoch, and resumable at any time.
 
 FOLDER/
   pretrain.toml         what was asked for; plugins with versions; what the data were
@@ -7,7 +7,7 @@ FOLDER/
   supernet.safetensors  the result: nat run -s SPACE.weights=FOLDER/supernet.safetensors
 
 An epoch is done once: its weights are on the disk before it is recorded, so a training that is killed and resumed gives
-the weights that an undisturbed one gives.
+the weights that an undisturbed one gives. In the middle of an epoch there may be a checkpoint: see `checkpoints`.
 """
 
 from __future__ import annotations
@@ -21,7 +21,15 @@ import numpy as np
 import tomli_w
 
 from nat_core import plugins
-from nat_core.contracts import Dataset, Fingerprinted, Pretrainer, Progress, SupernetSpace
+from nat_core.contracts import (
+    Checkpoint,
+    Dataset,
+    Fingerprinted,
+    Pretrainer,
+    Progress,
+    ResumablePretrainer,
+    SupernetSpace,
+)
 from nat_core.durable import publish, publish_text, sole_writer
 from nat_core.encoding import Encodings
 from nat_core.errors import ConfigError, StateError
@@ -105,8 +113,10 @@ def pretrain(training: Pretraining, progress: Progress) -> Iterator[Epoch]:
             if not journal.records:
                 journal.append("pretraining", format=FORMAT, **identity)
             publish_text(folder / "pretrain.toml", _about(training, identity))
-            learner = _Epochs(pretrainer)
-            store = WeightStore(folder / "weights", {"supernet": learner}, journal)
+            learner = (
+                _ResumableEpochs(pretrainer) if isinstance(pretrainer, ResumablePretrainer) else _Epochs(pretrainer)
+            )
+            store = WeightStore(folder / "weights", {"supernet": learner}, journal, identity=identity)
             nothing = np.empty((0, len(training.space.variables)), dtype=np.int64)
             for epoch in range(pretrainer.epochs):
                 learner.losses.clear()
@@ -133,6 +143,19 @@ class _Epochs:
 
     def load(self, file: Path) -> None:
         self.pretrainer.load(file)
+
+
+@dataclass
+class _ResumableEpochs(_Epochs):
+    """The same of a pretrainer that can go on in the middle of an epoch."""
+
+    pretrainer: ResumablePretrainer
+
+    def adapt_resumably(
+        self, X: Encodings, iteration: int, iterations: int, progress: Progress, checkpoint: Checkpoint
+    ) -> None:
+        del X, iterations
+        self.losses[iteration] = float(self.pretrainer.train_resumably(iteration, progress, checkpoint))
 
 
 def _measured(store: WeightStore, journal: Journal, training: Pretraining, epoch: int, loss: float | None) -> Epoch:

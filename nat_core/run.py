@@ -3,7 +3,7 @@
 runs/digits-mbv3-20261122-1/
   run.toml           the resolved config; plugins with versions; what the data and the space were
   journal.jsonl      the truth
-  weights/           what the estimators learnt, by iteration
+  weights/           what the estimators learnt, by iteration; and how far the present one has come
   front.csv, front.svg   derived by listeners; may be deleted
 """
 
@@ -238,7 +238,7 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
             if not (run.folder / "run.toml").exists():
                 publish_text(run.folder / "run.toml", _about(run, identity))
             adaptive = {n: e for n, e in run.problem.estimators.items() if isinstance(e, AdaptiveEstimator)}
-            weights = WeightStore(run.folder / "weights", adaptive, journal)
+            weights = WeightStore(run.folder / "weights", adaptive, journal, identity=identity)
             yield Ledger(run.problem, journal, weights, progress)
 
 

@@ -3,17 +3,22 @@
 A version counts only when the journal holds the sha256 of its files, and is verified whenever it is read; the manifest
 beside the files is for other tools. A new version is on the disk, and recorded, before an old one goes; the last two
 are kept. If the newest is damaged, it is put aside and made again from the one before, and must come out the same.
+
+A learner that can go on in the middle of an iteration has a checkpoint there while it learns: see `checkpoints`.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from nat_core.contracts import Learner, Progress
+from nat_core.checkpoints import CheckpointFile
+from nat_core.contracts import Learner, Progress, ResumableLearner
 from nat_core.durable import DISK, Disk, on_disk, publish, publish_text, sha256, sync_folder
 from nat_core.encoding import Encodings
 from nat_core.errors import StateError
@@ -23,18 +28,27 @@ log = logging.getLogger("nat_core")
 
 INITIAL = -1  # the version before any adaptation
 _UNSURE = -2  # what is in memory while it changes
+_UNFINISHED = ".unfinished"  # ends the name of a folder of checkpoints
 
 
 class WeightStore:
     """What learns in a run, mostly adaptive estimators, and the versions of what they learnt."""
 
-    def __init__(self, folder: Path, estimators: Mapping[str, Learner], journal: Journal, disk: Disk = DISK) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        estimators: Mapping[str, Learner],
+        journal: Journal,
+        disk: Disk = DISK,
+        identity: Mapping[str, Any] | None = None,  # what else the weights depend on, as JSON
+    ) -> None:
         self.folder = folder
         self.version = INITIAL  # that the search is at
         self._held = INITIAL  # that the estimators have in memory
         self._estimators = dict(estimators)
         self._journal = journal
         self._disk = disk
+        self._identity = {name: _digest(json.dumps(value).encode()) for name, value in (identity or {}).items()}
         self._inputs: dict[int, tuple[int, Encodings]] = {}
 
     def advance(self, iteration: int, iterations: int, X: Encodings, progress: Progress) -> None:
@@ -43,12 +57,13 @@ class WeightStore:
         if self._estimators and self._journal.first("adapted", iteration=iteration) is None:
             self.hold(self.version)
             start = time.perf_counter()
-            self._adapt(iteration, progress)
+            before = self._adapt(iteration, progress)
             adapted = time.perf_counter()
             files = self._save(iteration)
-            seconds, saving = round(adapted - start, 4), round(time.perf_counter() - adapted, 4)
+            seconds, saving = round(before + adapted - start, 4), round(time.perf_counter() - adapted, 4)
             self._journal.append("adapted", iteration=iteration, files=files, seconds=seconds, saving=saving)
             self._forget(iteration - 1)
+        self._forget_unfinished(iteration)
         self.version = iteration if self._estimators else INITIAL
 
     def hold(self, version: int) -> None:
@@ -74,14 +89,32 @@ class WeightStore:
         self._save(version)
         if fault := self._fault(version):
             raise StateError(f"the weights of iteration {version} in {self.folder} could not be made again: {fault}")
+        self._forget_unfinished(version)
 
-    def _adapt(self, iteration: int, progress: Progress) -> None:
-        """Adapt from the version in memory."""
+    def _adapt(self, iteration: int, progress: Progress) -> float:
+        """Adapt from the version in memory; the seconds of it that earlier processes had spent."""
         iterations, X = self._inputs[iteration]
-        self._held = _UNSURE
-        for estimator in self._estimators.values():
-            estimator.adapt(X.copy(), iteration, iterations, progress)
+        self._held, before = _UNSURE, 0.0
+        for name, estimator in self._estimators.items():
+            if isinstance(estimator, ResumableLearner):
+                checkpoint = self._checkpoint(iteration, name)
+                estimator.adapt_resumably(X.copy(), iteration, iterations, progress, checkpoint)
+                before += checkpoint.before
+            else:
+                estimator.adapt(X.copy(), iteration, iterations, progress)
         self._held = iteration
+        return before
+
+    def _checkpoint(self, iteration: int, name: str) -> CheckpointFile:
+        """Where a learner keeps how far it has come in an iteration."""
+        (iterations, X), begun = self._inputs[iteration], self._journal.first("adapted", iteration=iteration - 1)
+        about = {
+            **self._identity,
+            "iteration": [iteration, iterations],
+            "architectures": [list(X.shape), _digest(X.tobytes())],
+            "first weights": None if begun is None else begun["files"].get(name),
+        }
+        return CheckpointFile(self._unfinished(iteration) / name, about, self._disk)
 
     def _save(self, iteration: int) -> dict[str, str]:
         """Publish the version in memory; the sha256 of each file."""
@@ -134,8 +167,21 @@ class WeightStore:
         except OSError as error:
             log.warning("cannot remove the old weights %s: %s", folder, error.strerror)
 
+    def _forget_unfinished(self, up_to: int) -> None:
+        """Remove the checkpoints up to a version; what they led to is on the disk. A later one may yet be of use."""
+        for folder in self.folder.glob("[0-9]" * 4 + _UNFINISHED):
+            if int(folder.name.removesuffix(_UNFINISHED)) <= up_to:
+                self._remove(folder)
+
     def _version(self, version: int) -> Path:
         return self.folder / f"{version:04d}"
+
+    def _unfinished(self, version: int) -> Path:
+        return self.folder / f"{version:04d}{_UNFINISHED}"
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from nat_core.contracts import Dataset, Measurement, Progress, Rehearsal, SearchSpace, SupernetSpace
+from nat_core.contracts import Checkpoint, Dataset, Measurement, Progress, Rehearsal, SearchSpace, SupernetSpace
 from nat_core.encoding import Architecture, Encodings, as_architectures
 from nat_core.errors import ConfigError
 from nat_core.seeding import rng
@@ -91,18 +91,20 @@ class Top1Error:
 
     def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
         """Train the supernet on architectures drawn from the marginals of X."""
+        self._adapt(X, iteration, iterations, progress)
+
+    def adapt_resumably(
+        self, X: Encodings, iteration: int, iterations: int, progress: Progress, checkpoint: Checkpoint
+    ) -> None:
+        """As `adapt`, from what the checkpoint holds."""
+        self._adapt(X, iteration, iterations, progress, checkpoint)
+
+    def _adapt(
+        self, X: Encodings, iteration: int, iterations: int, progress: Progress, checkpoint: Checkpoint | None = None
+    ) -> None:
+        how, schedule = self.data.augmentation, self.schedule
         with self._threads():
-            adapt(
-                self.supernet,
-                self.space,
-                self.train,
-                self.data.augmentation,
-                X,
-                self.schedule,
-                iteration,
-                iterations,
-                progress,
-            )
+            adapt(self.supernet, self.space, self.train, how, X, schedule, iteration, iterations, progress, checkpoint)
 
     def save(self, file: Path) -> None:
         """Write the supernet's state as safetensors."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from torch import nn
 
-from nat_core.contracts import Augmentation, Progress, SupernetSpace
+from nat_core.contracts import Augmentation, Checkpoint, Progress, SupernetSpace
 from nat_core.encoding import Encodings
 from nat_core.seeding import rng
 from nat_estimators.augmentation import Augmenter
@@ -31,11 +31,13 @@ def adapt(
     iteration: int,
     iterations: int,
     progress: Progress,
+    checkpoint: Checkpoint | None = None,
 ) -> None:
     """Train the supernet in place for one iteration. The same weights, X and iteration give the same result.
 
     With an average of the weights, the average is what is measured and saved, and what the next iteration begins from:
-    so the weights are the whole state, as without it.
+    so the weights are the whole state, as without it. In the middle of an iteration they are not: a checkpoint
+    holds the rest too.
     """
     purpose = f"adapt {iteration}"
     steps = schedule.steps(iteration, len(train))
@@ -47,4 +49,4 @@ def adapt(
         rate=lambda step: schedule.rate(iteration, step, iterations, len(train)),
         purpose=purpose,
     )
-    Training(supernet, schedule, train.labels.device).follow(course, progress)
+    Training(supernet, schedule, train.labels.device).follow(course, progress, checkpoint)

@@ -1,7 +1,7 @@
 """Training a supernet before any search: by sandwiches from the first epoch, or by progressive shrinking.
 
 An epoch is an adaptation to the whole space instead of an archive. The momentum of SGD begins anew in each, so that the
-weights are the whole state, and a training can go on from any epoch.
+weights are the whole state, and a training can go on from any epoch; within one, a checkpoint holds the rest too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nat_core.contracts import Progress, ShrinkingSpace, SupernetSpace
+from nat_core.contracts import Checkpoint, Progress, ShrinkingSpace, SupernetSpace
 from nat_core.encoding import Architecture, Encodings, as_architectures, as_encodings
 from nat_core.errors import ConfigError
 from nat_core.seeding import rng
@@ -67,6 +67,13 @@ class SupernetTraining:
 
     def train(self, epoch: int, progress: Progress) -> float:
         """Train for an epoch; the mean loss."""
+        return self._train(epoch, progress)
+
+    def train_resumably(self, epoch: int, progress: Progress, checkpoint: Checkpoint) -> float:
+        """As `train`, from what the checkpoint holds."""
+        return self._train(epoch, progress, checkpoint)
+
+    def _train(self, epoch: int, progress: Progress, checkpoint: Checkpoint | None = None) -> float:
         (phase, within), of, schedule = self._place(epoch), self.estimator, self.estimator.schedule
         purpose, n = f"pretrain {epoch}", len(of.train)
         steps = max(n // schedule.batch_size, 1)
@@ -81,7 +88,7 @@ class SupernetTraining:
             purpose=purpose,
         )
         with of._threads():  # noqa: SLF001 - of one package
-            return Training(of.supernet, schedule, of.device).follow(course, progress)
+            return Training(of.supernet, schedule, of.device).follow(course, progress, checkpoint)
 
     def measure(self) -> Mapping[str, float]:
         """The errors of the largest and the smallest network, at the largest resolution."""

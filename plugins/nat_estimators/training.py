@@ -3,17 +3,20 @@
 What a step learns depends on the weights and its number alone: its random stream is named by the number. So a stretch
 in which the loss is no longer finite is taken back and done again more slowly, and one that needs too much memory is
 done again in smaller parts, each from the state at its beginning; and what comes out does not depend on the clock.
+For the same reason the state between two stretches is all there is to keep of a training that may be cut short.
 """
 
 from __future__ import annotations
 
 import enum
+import hashlib
 import itertools
 import logging
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +24,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
-from nat_core.contracts import Progress
+from nat_core.contracts import Checkpoint, Progress
 from nat_core.encoding import Architecture
 from nat_core.errors import FailureBudgetError, ResourceError
 from nat_core.seeding import rng
+from nat_estimators import snapshot
 from nat_estimators.drawing import Lesson
 from nat_estimators.losses import loss
 from nat_estimators.memory import out_of_memory
@@ -73,22 +77,27 @@ class Training:
         self.pace = 1.0  # of the learning rate
         self.rollbacks = 0
 
-    def follow(self, course: Course, progress: Progress) -> float:
+    def follow(self, course: Course, progress: Progress, checkpoint: Checkpoint | None = None) -> float:
         """Learn a course; leave the supernet in eval mode, with the averaged weights where there are such.
 
         Gives the mean loss. Raises `FailureBudgetError` where the loss does not stay finite, and `ResourceError` where
-        memory does not suffice; the weights are those of the last good stretch then.
+        memory does not suffice; the weights are those of the last good stretch then. With a checkpoint it goes on from
+        what that holds, and comes to the same weights and loss.
         """
-        total = 0.0
+        start, total = 0, 0.0
+        belongs = {} if checkpoint is None else self._belongs(course)
+        if checkpoint is not None and (kept_before := checkpoint.load()) is not None:
+            start, total = self._taken_up(kept_before, belongs)
         self.supernet.train()
         try:
-            start = 0
             while start < len(course.lessons):
                 stretch = range(start, min(start + STRETCH, len(course.lessons)))
                 kept = self._copy()
                 outcome = self._attempt(course, stretch, progress)
                 if isinstance(outcome, float):
                     start, total = stretch.stop, total + outcome
+                    if checkpoint is not None and start < len(course.lessons):
+                        checkpoint.offer(partial(self._packed, belongs, start, total), start, len(course.lessons))
                 else:
                     self._restore(*kept)
                     self._react(outcome, stretch)
@@ -189,18 +198,59 @@ class Training:
             self.schedule.rollbacks,
         )
 
-    def _changing(self) -> list[Tensor]:
+    def _changing(self) -> dict[str, Tensor]:
         """Every tensor that a step changes."""
         moments = [t for s in self.optimizer.state.values() for t in s.values() if isinstance(t, Tensor)]
-        return [*self.supernet.state_dict().values(), *moments, *self.average]
+        return {
+            **{f"supernet.{name}": tensor for name, tensor in self.supernet.state_dict().items()},
+            **{f"momentum.{i}": tensor for i, tensor in enumerate(moments)},
+            **{f"average.{i}": tensor for i, tensor in enumerate(self.average)},
+        }
 
     def _copy(self) -> tuple[list[Tensor], dict[str, float]]:
-        return [tensor.clone() for tensor in self._changing()], self.scaler.state_dict()
+        return [tensor.clone() for tensor in self._changing().values()], self.scaler.state_dict()
 
-    def _restore(self, tensors: list[Tensor], scale: dict[str, float]) -> None:
-        _copy_into(self._changing(), tensors)
+    def _restore(self, tensors: Iterable[Tensor], scale: dict[str, float]) -> None:
+        _copy_into(self._changing().values(), tensors)
         if scale:
             self.scaler.load_state_dict(scale)
+
+    def _belongs(self, course: Course) -> dict[str, Any]:
+        """What a state in the middle of a course depends on, besides the pictures."""
+        digest = hashlib.sha256()
+        for step, lesson in enumerate(course.lessons):
+            digest.update(repr((lesson.networks, lesson.teacher, course.rate(step))).encode())
+        return {
+            "schedule": asdict(self.schedule),
+            "course": [course.purpose, course.n_images, digest.hexdigest()],
+            "weights at the beginning": snapshot.checksum(self.supernet.state_dict().values()),
+            "version of PyTorch": torch.__version__,
+            "steps in a stretch": STRETCH,
+        }
+
+    def _packed(self, belongs: dict[str, Any], step: int, total: float) -> bytes:
+        """The state between two stretches."""
+        reactions = {"at_once": self.at_once, "pace": self.pace, "rollbacks": self.rollbacks}
+        place = {"step": step, "total": total, "scale": self.scaler.state_dict(), **reactions}
+        return snapshot.pack(self._changing(), {"belongs": belongs, **place})
+
+    def _taken_up(self, content: bytes, belongs: dict[str, Any]) -> tuple[int, float]:
+        """Take a state that was kept: the step to go on with, and the sum of the losses before. All of it, or none."""
+        try:
+            facts = snapshot.facts(content)
+            before = dict(facts["belongs"])
+            if other := [name for name, value in belongs.items() if before.get(name) != value]:
+                log.warning("that state is of no use, for its %s changed: beginning anew", " and ".join(other))
+                return 0, 0.0
+            tensors = snapshot.unpack(content, self._changing())
+            at_once, pace, rollbacks = int(facts["at_once"]), float(facts["pace"]), int(facts["rollbacks"])
+            step, total, scale = int(facts["step"]), float(facts["total"]), dict(facts["scale"])
+        except (KeyError, TypeError, ValueError) as error:
+            log.warning("that state cannot be used (%r): beginning anew", error)
+            return 0, 0.0
+        self._restore((tensors[name] for name in self._changing()), scale)
+        self.at_once, self.pace, self.rollbacks = at_once, pace, rollbacks
+        return step, total
 
     def _finite(self) -> bool:
         """Whether every weight is a number. A norm that overflows counts as none."""
@@ -229,7 +279,7 @@ def _floating(module: nn.Module) -> Iterator[Tensor]:
     return (tensor for tensor in module.state_dict().values() if tensor.is_floating_point())
 
 
-def _copy_into(targets: list[Tensor], sources: list[Tensor]) -> None:
+def _copy_into(targets: Iterable[Tensor], sources: Iterable[Tensor]) -> None:
     with torch.no_grad():
         for target, source in zip(targets, sources, strict=True):
             target.copy_(source)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import itertools
+import json
 import math
 import os
 from contextlib import suppress
@@ -11,8 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toyrun import KILLED, PLAN, Counting, Dying, Failing, Quiet, Toy, forked, sealed, tree, truth
+from toyrun import KILLED, PLAN, Counting, Dying, Failing, Quiet, Stepping, Toy, forked, sealed, tree, truth
 
+from nat_core import checkpoints
 from nat_core.errors import ResourceError
 from nat_core.journal import Journal, read
 from nat_core.problem import Constraint
@@ -33,6 +35,7 @@ SETUPS = {
     "none": Toy().but(remeasure="none"),
     "capacity": Toy().but(capacity=8, fit_size=5),
     "constrained": Toy(constraints=(Constraint.parse("size<=5"), Constraint.parse("distance>=1"))),
+    "resumable": Toy(estimator=Stepping),
     "failing": Toy(fault=broken).but(failure_rate=1.0),
     "failing, capacity": Toy(fault=broken).but(failure_rate=1.0, capacity=8),
 }
@@ -52,6 +55,7 @@ class Undisturbed:
         assert sealed(truth(folder)) == self.truth
         assert newest(folder) == self.weights
         assert not list(folder.rglob("*.draft"))
+        assert not list(folder.rglob("*.unfinished"))
 
     def points(self):
         """Every call, and every share of it that makes a difference: a write can be torn, all else is done or not."""
@@ -70,6 +74,14 @@ def newest(folder):
     return [tree(version) for version in sorted((folder / "weights").glob("[0-9]" * 4))[-2:]]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _every_state_is_kept():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(checkpoints, "PATIENCE", 0.0)
+        patch.setattr(checkpoints, "SHARE", math.inf)
+        yield
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
     place = tmp_path_factory.mktemp("undisturbed")
@@ -86,6 +98,35 @@ def test_killed_at_every_call_and_tear(undisturbed, fresh):
     torn = sum(0 < share < 100 for _, share in crashes)
     assert len(crashes) >= 400
     assert torn >= 0.3 * len(crashes)
+
+
+def test_killed_at_every_call_in_the_middle_of_adaptations(undisturbed, fresh):
+    """No step is done twice whose state was kept."""
+    reference, seen = undisturbed["resumable"], set()
+    for n, share in [(n, share) for n, share in reference.points() if share in {0, 50}]:
+        folder = fresh()
+        assert killed(reference, folder, n, share) == KILLED
+        adapted, kept = sum(r["kind"] == "adapted" for r in recorded(folder)), steps_kept(folder)
+        before = len(reference.toy.events)
+        reference.equals(folder)
+        done = Stepping.STEPS * adapted + kept.get(adapted, 0)
+        total = Stepping.STEPS * (PLAN.iterations + 1)
+        assert reference.toy.events[before:].count("adapt") == total - done
+        seen.add(done)
+    assert seen == set(range(total + 1))
+
+
+def recorded(folder):
+    """The whole records of a run that was killed."""
+    return read(folder / "journal.jsonl") if (folder / "journal.jsonl").exists() else []
+
+
+def steps_kept(folder):
+    """Iteration → steps that its checkpoint holds."""
+    return {
+        int(file.parent.name.partition(".")[0]): json.loads(file.read_bytes().split(b"\n")[1])["done"]
+        for file in folder.rglob("*.unfinished/distance")
+    }
 
 
 @pytest.mark.parametrize("name", [name for name in SETUPS if name != "all"])

@@ -88,6 +88,21 @@ class Estimator:
         return Rehearsal((0.0,) * (iterations + 1), 0.0)
 
 
+class Stepping(Estimator):
+    """The same in several steps, each of which may be the last for now."""
+
+    STEPS = 4
+
+    def adapt_resumably(self, X, iteration, iterations, progress, checkpoint):
+        kept = checkpoint.load()
+        start = 0 if kept is None else kept[0]
+        self.centre = self.centre if kept is None else np.frombuffer(kept[1:])
+        for step in range(start, self.STEPS):
+            self.adapt(X + step, iteration, iterations, progress)
+            if step + 1 < self.STEPS:
+                checkpoint.offer(lambda: bytes([step + 1]) + self.centre.tobytes(), step + 1, self.STEPS)  # noqa: B023
+
+
 class Surrogate:
     """Means weighted by distance."""
 
@@ -115,6 +130,7 @@ class Toy:
     plan: Plan = PLAN
     seed: int = 1
     fault: Callable[[tuple[int, ...]], object] = lambda _: None
+    estimator: type[Estimator] = Estimator
     surrogate: object = field(default_factory=Surrogate)
     optimizer: object = field(default_factory=Optimizer)
     constraints: tuple = ()
@@ -123,7 +139,7 @@ class Toy:
 
     def archives(self, folder: Path, disk: Disk | None = None) -> Iterator[Archive]:
         disk = disk or Quiet()
-        estimator = Estimator(disk, self.fault)
+        estimator = self.estimator(disk, self.fault)
         estimator.asked = self.asked
         costs = {"size": lambda X: X.sum(axis=1).astype(float)}
         problem = Problem(Space(), ("distance", "size"), {"distance": estimator}, costs, self.constraints)
