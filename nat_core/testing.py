@@ -30,12 +30,16 @@ from nat_core.contracts import (
     Baseline,
     CostModel,
     DirectOptimizer,
+    Evaluator,
+    FineTuner,
     Function,
     OperatorSpace,
     Optimizer,
     Pretrainer,
     SearchSpace,
     Spent,
+    Split,
+    StaticNetwork,
     Surrogate,
 )
 from nat_core.encoding import (
@@ -56,6 +60,8 @@ __all__ = [
     "BaselineContract",
     "CostModelContract",
     "DirectOptimizerContract",
+    "EvaluatorContract",
+    "FineTunerContract",
     "OptimizerContract",
     "SearchSpaceContract",
     "SmallProblem",
@@ -499,6 +505,59 @@ class PretrainerContract:
         errors = make().measure()
         assert errors
         assert all(isinstance(name, str) and math.isfinite(value) for name, value in errors.items())
+
+
+class FineTunerContract:
+    """Needs the fixture `make`: each call gives the same new fine-tuner, of two epochs at least, that has begun."""
+
+    def test_what_is_saved_is_the_whole_state(self, make: Callable[[], FineTuner], tmp_path: Path) -> None:
+        first, second = make(), make()
+        assert first.epochs >= 2
+        files = [tmp_path / name for name in ("new", "begun", "on", "on_again")]
+        with _nothing_global_changes():
+            first.save(files[0])
+            assert math.isfinite(first.train(0, _silent))
+            first.save(files[1])
+            first.train(1, _silent)
+            first.save(files[2])
+            second.load(files[1])
+            second.train(1, _silent)
+            second.save(files[3])
+        new, begun, on, again = (file.read_bytes() for file in files)
+        assert len({new, begun, on}) == 3
+        assert on == again
+
+    def test_the_network_is_the_one_that_learns(self, make: Callable[[], FineTuner], tmp_path: Path) -> None:
+        tuner = make()
+        before = {name: tensor.clone() for name, tensor in tuner.network.state_dict().items()}
+        tuner.save(tmp_path / "before")
+        tuner.train(0, _silent)
+        assert not tuner.network.training
+        assert any(bool((tensor != before[name]).any()) for name, tensor in tuner.network.state_dict().items())
+        tuner.load(tmp_path / "before")
+        assert all(bool((tensor == before[name]).all()) for name, tensor in tuner.network.state_dict().items())
+
+
+class EvaluatorContract:
+    """Needs the fixtures `evaluator`, `network` and `split`: a network that the evaluator can measure, and pictures."""
+
+    def test_errors_have_names(self, evaluator: Evaluator, network: StaticNetwork, split: Split) -> None:
+        errors = evaluator(network, split)
+        assert errors
+        assert all(isinstance(name, str) and math.isfinite(value) for name, value in errors.items())
+
+    def test_the_network_stays_as_it_is(self, evaluator: Evaluator, network: StaticNetwork, split: Split) -> None:
+        before = {name: tensor.clone() for name, tensor in network.network.state_dict().items()}
+        with _nothing_global_changes():
+            first = evaluator(network, split)
+        after = network.network.state_dict()
+        assert before.keys() == after.keys()
+        assert all(bool((tensor == before[name]).all()) for name, tensor in after.items())
+        assert evaluator(network, split) == first
+
+    def test_nothing_to_measure_on(self, evaluator: Evaluator, network: StaticNetwork, split: Split) -> None:
+        with pytest.raises(ConfigError):
+            evaluator(network, Split(split.images[:0], split.labels[:0]))
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:

@@ -1,0 +1,179 @@
+"""Training one network alone: what learns, who teaches, and that it gives the same wherever it was cut."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from nat_core import plugins
+from nat_core.contracts import StaticNetwork, SubnetEstimator
+from nat_core.encoding import as_encodings
+from nat_core.errors import ConfigError, FailureBudgetError
+from nat_core.testing import FineTunerContract
+
+SHORT = {"epochs": 3, "batch_size": 20, "learning_rate": 0.05, "device": "cpu"}
+SMALL, LARGEST = (0, 0, 0), (0, 2, 1)
+
+
+def made(space, data, **options):
+    return plugins.find("finetuners", "finetune")(space, data, **SHORT | options)
+
+
+def silent(_what, _done, _total):
+    pass
+
+
+@pytest.fixture
+def begun(space, data, estimator):
+    """A fine-tuner of a network of the toy supernet, and what was asked of that."""
+
+    def begun(architecture=SMALL, **options):
+        asked, source = [], estimator()
+
+        def subnet(architecture):
+            asked.append(architecture)
+            return source.network(architecture)
+
+        tuner = made(space, data, **options)
+        tuner.begin(architecture, subnet)
+        return tuner, asked
+
+    return begun
+
+
+def state(module):
+    return {name: tensor.clone() for name, tensor in module.state_dict().items()}
+
+
+def test_it_learns(begun):
+    tuner, asked = begun(epochs=12)
+    losses = [tuner.train(epoch, silent) for epoch in range(tuner.epochs)]
+    assert asked == [SMALL]
+    assert losses[-1] < losses[0] / 2
+
+
+def test_what_it_begins_with_is_measured_as_the_estimator_does(space, data, estimator):
+    """The network is handed over with its statistics measured again, so its error is the one that the search saw."""
+    source = estimator()
+    assert isinstance(source, SubnetEstimator)
+    source.adapt(as_encodings([SMALL, LARGEST], 3), 0, 1, silent)
+    (measured,) = source(as_encodings([SMALL], 3))
+    tuner = made(space, data)
+    tuner.begin(SMALL, source.network)
+    evaluator = plugins.find("evaluators", "errors")(data, device="cpu")
+    found = evaluator(StaticNetwork(tuner.network, {}, 8, 4), data.val)
+    assert found["top1_error"] == pytest.approx(measured.value)
+
+
+def test_the_largest_network_teaches_and_does_not_learn(begun):
+    tuner, asked = begun(distillation=0.5)
+    teacher = tuner._taken.teachers[0]
+    before = state(teacher)
+    tuner.train(0, silent)
+    assert sorted(asked) == sorted([SMALL, LARGEST])
+    assert all(bool((tensor == before[name]).all()) for name, tensor in teacher.state_dict().items())
+    assert not teacher.training
+    assert all(parameter.grad is None for parameter in teacher.parameters())
+
+
+def test_what_is_taught_is_learnt(begun):
+    """With nothing but the teacher's answers, the network comes to answer as the teacher does."""
+    tuner, _ = begun(distillation=1.0, epochs=12)
+    teacher = tuner._taken.teachers[0]
+    with torch.no_grad():  # a teacher that says red, whatever it sees
+        for parameter in teacher.parameters():
+            parameter.zero_()
+        teacher[-1].bias.copy_(torch.tensor([9.0, 0, 0, 0]))
+    for epoch in range(tuner.epochs):
+        tuner.train(epoch, silent)
+    with torch.inference_mode():
+        said = tuner.network(torch.randn(50, 3, 8, 8, generator=torch.Generator().manual_seed(0)))
+    assert float((said.argmax(1) == 0).float().mean()) > 0.9
+
+
+def test_the_largest_network_has_no_teacher(begun):
+    tuner, asked = begun(LARGEST, distillation=0.5)
+    assert asked == [LARGEST]
+    tuner.train(0, silent)
+
+
+def test_the_file_holds_the_network_alone(begun, tmp_path):
+    tuner, _ = begun(distillation=0.5)
+    tuner.save(tmp_path / "file")
+    assert load_file(tmp_path / "file").keys() == tuner.network.state_dict().keys()
+
+
+def test_a_loss_that_is_not_finite_fails_and_says_what_to_do(begun):
+    tuner, _ = begun(rollbacks=1)
+    with torch.no_grad():
+        next(tuner.network.parameters()).fill_(float("inf"))
+    with pytest.raises(FailureBudgetError, match="set a lower learning_rate"):
+        tuner.train(0, silent)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"),
+    [
+        ({"epochs": 0}, "finetune.epochs is 0"),
+        ({"batch_size": 1}, "finetune.batch_size is 1"),
+        ({"distillation": 1.5}, "finetune.distillation is 1.5"),
+        ({"threads": -1}, "finetune.threads is -1"),
+        ({"device": "gpu"}, "finetune.device is 'gpu'"),
+        ({"training_precision": "int8"}, "finetune.training_precision: unknown word 'int8'"),
+    ],
+)
+def test_wrong_options(space, data, options, text):
+    with pytest.raises(ConfigError, match=text):
+        made(space, data, **options)
+
+
+def test_data_and_spaces_that_cannot_be_used(space, data):
+    with pytest.raises(ConfigError, match="two training images at least"):
+        made(space, replace(data, train=replace(data.train, images=data.train.images[:1], labels=np.zeros(1, int))))
+    with pytest.raises(ConfigError, match="needs a space with a supernet"):
+        made(object(), data)
+
+
+class TestFinetune(FineTunerContract):
+    @pytest.fixture
+    def make(self, begun):
+        return lambda: begun(distillation=0.5)[0]
+
+
+class TestAveragedAndMixed(FineTunerContract):
+    @pytest.fixture
+    def make(self, begun):
+        return lambda: begun(ema=0.9, mixup=0.4, randaugment=5)[0]
+
+
+class Unsaved(nn.Module):
+    """A fine-tuner that forgets to save."""
+
+    epochs = 2
+
+    def __init__(self):
+        super().__init__()
+        self.network = nn.Linear(1, 1).eval()
+
+    def train(self, epoch, progress):
+        del epoch, progress
+        nn.init.ones_(self.network.weight)
+        return 1.0
+
+    def save(self, file):
+        save_file({"nothing": torch.zeros(1)}, file)
+
+    def load(self, file):
+        assert file.exists()
+
+
+def test_the_contract_notices_one_that_forgets(tmp_path):
+    with pytest.raises(AssertionError):
+        FineTunerContract().test_what_is_saved_is_the_whole_state(Unsaved, tmp_path)
+    with pytest.raises(AssertionError):
+        FineTunerContract().test_the_network_is_the_one_that_learns(Unsaved, tmp_path)
