@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import math
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +22,7 @@ from nat_core.seeding import rng
 from nat_estimators import engines
 from nat_estimators.adaptation import Schedule, adapt, require
 from nat_estimators.batches import Batches, batches
+from nat_estimators.devices import device_named, threads_of
 from nat_estimators.engines.memory import keep_freed_memory
 from nat_estimators.engines.parity import require_parity
 from nat_estimators.recalibration import recalibrate
@@ -57,7 +58,7 @@ class Top1Error:
         self.space = space
         self.data = data
         self.schedule = schedule
-        self.device = _device(device)
+        self.device = device_named(device, "top1_error")
         self.engine = engines.engine(engine, precision, self.device)
         self._checked = False  # whether the engine has been compared with the plain network
         self.train, self.val = (batches(split, data, self.device) for split in (data.train, data.val))
@@ -75,15 +76,9 @@ class Top1Error:
         with self._threads():
             return [self._error(architecture, self._test) for architecture in as_architectures(X)]
 
-    @contextlib.contextmanager
-    def _threads(self) -> Iterator[None]:
+    def _threads(self) -> AbstractContextManager[None]:
         """Compute with the wanted number of threads inside."""
-        before = torch.get_num_threads()
-        torch.set_num_threads(self.threads or before)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
+        return threads_of(self.threads)
 
     @cached_property
     def _test(self) -> Batches:
@@ -197,16 +192,3 @@ def _module(network: object) -> nn.Module:
     if not isinstance(network, nn.Module):
         raise ConfigError(f"a supernet and its subnets have to be torch modules, and one is a {type(network).__name__}")
     return network
-
-
-def _device(name: str) -> torch.device:
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-        torch.empty(0, device=device).cpu()
-    except (RuntimeError, AssertionError, ImportError) as error:
-        raise ConfigError(
-            f"top1_error.device is {name!r}, which cannot be used here: {' '.join(str(error).split())}"
-        ) from None
-    return device

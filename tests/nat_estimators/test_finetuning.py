@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,10 +13,12 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import nn
 
-from nat_core import plugins
+from nat_core import durable, plugins
 from nat_core.contracts import StaticNetwork, SubnetEstimator
 from nat_core.encoding import as_encodings
 from nat_core.errors import ConfigError, FailureBudgetError
+from nat_core.finetuning import FinetuneConfig, Finetuning, finetune
+from nat_core.journal import read
 from nat_core.testing import FineTunerContract
 
 SHORT = {"epochs": 3, "batch_size": 20, "learning_rate": 0.05, "device": "cpu"}
@@ -137,6 +142,100 @@ def test_data_and_spaces_that_cannot_be_used(space, data):
         made(space, replace(data, train=replace(data.train, images=data.train.images[:1], labels=np.zeros(1, int))))
     with pytest.raises(ConfigError, match="needs a space with a supernet"):
         made(object(), data)
+
+
+class Killed(BaseException):
+    pass
+
+
+@pytest.fixture
+def training(space, data, estimator):
+    """A training of the toy supernet's smallest network in a folder, as `nat finetune` builds it of a run."""
+
+    def training(folder):
+        tuner = made(space, data, distillation=0.3, epochs=2)
+        tuner.begin(SMALL, estimator().network)
+        evaluator = plugins.find("evaluators", "errors")(data, device="cpu")
+        run = SimpleNamespace(folder="run", config=SimpleNamespace(space="toy", data="toy"))
+        weights = {"iteration": 3, "sha256": "0" * 64}
+        return Finetuning(folder, FinetuneConfig(), {}, run, data, space, SMALL, weights, tuner, evaluator)
+
+    return training
+
+
+def outcome(folder):
+    """What a user gets, without when it happened."""
+    files = ("network.safetensors", "before.safetensors", "network.json")
+    records = [{k: v for k, v in r.items() if k not in {"seconds", "saving"}} for r in read(folder / "finetune.jsonl")]
+    return [(folder / name).read_bytes() for name in files], records
+
+
+@pytest.mark.slow
+def test_killed_at_every_durable_step_it_comes_to_the_same(training, tmp_path, monkeypatch):
+    """Before each file that is put in place, and before each record."""
+    whole = tmp_path / "whole" / "out"
+    list(finetune(training(whole), silent, test=True))
+    for kill in itertools.count():
+        folder = tmp_path / str(kill) / "out"
+        with monkeypatch.context() as patch:
+            kill_at(patch, kill)
+            try:
+                list(finetune(training(folder), silent, test=True))
+                break
+            except Killed:
+                pass
+        list(finetune(training(folder), silent, test=True))
+        assert outcome(folder) == outcome(whole) or losses_lost(folder, whole)
+    assert kill > 15
+
+
+def losses_lost(folder, whole):
+    """A loss is noted after its epoch is recorded: a kill between the two loses it, and nothing else."""
+    (files, records), (wanted, all_records) = outcome(folder), outcome(whole)
+    without = [{**r, "loss": None} if r["kind"] == "epoch" else r for r in all_records]
+    return (
+        files == wanted
+        and len(records) == len(without)
+        and all(record in (a, b) for record, a, b in zip(records, all_records, without, strict=True))
+    )
+
+
+def kill_at(patch, call):
+    """Raise in place of the n-th system call that makes something durable."""
+    calls, disk = itertools.count(), durable.Disk
+
+    def killing(method):
+        def step(self, *arguments):
+            if next(calls) == call:
+                raise Killed
+            return method(self, *arguments)
+
+        return step
+
+    for name in ("write", "replace"):
+        patch.setattr(disk, name, killing(getattr(disk, name)))
+
+
+def test_the_test_split_is_looked_at_when_asked_and_once(training, tmp_path):
+    folder = tmp_path / "run" / "out"
+    list(finetune(training(folder), silent))
+    assert json.loads((folder / "network.json").read_text())["test"] is None
+    untested = (folder / "network.safetensors").read_bytes()
+    list(finetune(training(folder), silent, test=True))
+    found = json.loads((folder / "network.json").read_text())["test"]
+    assert found == training(folder).evaluator(
+        StaticNetwork(loaded(training(folder), folder), {}, 8, 4), training(folder).data.test
+    )
+    blind = training(folder)
+    object.__setattr__(blind, "evaluator", None)  # it would fail if anything were measured
+    list(finetune(blind, silent, test=True))
+    assert json.loads((folder / "network.json").read_text())["test"] == found
+    assert (folder / "network.safetensors").read_bytes() == untested
+
+
+def loaded(training, folder):
+    training.tuner.load(folder / "network.safetensors")
+    return training.tuner.network
 
 
 class TestFinetune(FineTunerContract):
