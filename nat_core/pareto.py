@@ -37,12 +37,12 @@ def non_dominated(F: Objectives) -> NDArray[np.bool_]:
 
 def ranks(F: Objectives) -> NDArray[np.int64]:
     """The non-dominated front each row belongs to, (n,): 0 is the best (Deb et al., 2002)."""
-    rank = np.full(len(F), -1, dtype=np.int64)
-    level = 0
-    while (left := np.flatnonzero(rank < 0)).size:
-        rank[left[non_dominated(F[left])]] = level
-        level += 1
-    return rank
+    _require_finite(F)
+    if not len(F):
+        return np.zeros(0, dtype=np.int64)
+    import moocore
+
+    return np.asarray(moocore.pareto_rank(F), dtype=np.int64)
 
 
 def reference_point(F: Objectives) -> Values:
