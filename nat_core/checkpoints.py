@@ -16,14 +16,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from nat_core.durable import DISK, Disk, on_disk, publish, write_all
+from nat_core.durable import DISK, Disk, on_disk, put_in_place, write_all
 from nat_core.errors import ResourceError
 
 log = logging.getLogger("nat_core")
 
 FORMAT = 1
-PATIENCE = 30.0  # seconds of work that may be lost
-SHARE = 0.02  # of the time may go into keeping it
+PATIENCE = 60.0  # seconds at least from one to the next, and before the first
+SHARE = 0.02  # of the time may go into them, counting from the second: what the first one costs is not known before
 _DIGITS = 64  # of a sha256
 
 
@@ -36,7 +36,7 @@ class CheckpointFile:
         self._about = {"format": FORMAT, **about}
         self._disk = disk
         self._begun = self._last = time.monotonic()
-        self._cost = 0.0  # seconds that the last one took
+        self._cost = self._spent = 0.0  # seconds that the last one took, and all of them
         self._refused = False
 
     def load(self) -> bytes | None:
@@ -61,9 +61,9 @@ class CheckpointFile:
         return None
 
     def offer(self, state: Callable[[], bytes], done: int, total: int) -> None:
-        """Keep a state, if the last one is so old that it costs little."""
+        """Keep a state, if there has been none for a while, and all of them together still cost little."""
         start = time.monotonic()
-        if start - self._last < max(PATIENCE, self._cost / SHARE):
+        if start - self._last < PATIENCE or self._spent + self._cost > SHARE * (start - self._begun):
             return
         header = {"about": self._about, "done": done, "total": total, "seconds": self.before + start - self._begun}
         try:
@@ -76,6 +76,7 @@ class CheckpointFile:
             self._refused = False
         self._last = time.monotonic()
         self._cost = self._last - start
+        self._spent += self._cost
 
     def _write(self, header: bytes, state: bytes) -> None:
         with on_disk(self._file):
@@ -91,7 +92,7 @@ class CheckpointFile:
             finally:
                 os.close(descriptor)
 
-        publish(self._file, write, self._disk)
+        put_in_place(self._file, write, self._disk)
 
 
 def _opened(content: bytes) -> tuple[dict[str, Any], bytes]:

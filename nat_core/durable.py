@@ -54,13 +54,26 @@ def append(descriptor: int, data: bytes, disk: Disk = DISK) -> None:
 
 def write_all(descriptor: int, data: bytes, disk: Disk = DISK) -> None:
     """Write all of it to an open file."""
-    left = memoryview(data)
-    while left:
-        left = left[disk.write(descriptor, bytes(left)) :]
+    done = 0
+    while done < len(data):
+        done += disk.write(descriptor, data[done:])
 
 
 def publish(file: Path, write: Callable[[Path], None], disk: Disk = DISK) -> str:
     """Have `write` make a file, put it in place atomically, and return the sha256 of its content."""
+    digests = list[str]()
+
+    def noting(draft: Path) -> None:
+        write(draft)
+        with draft.open("rb") as stream:
+            digests.append(sha256(stream))
+
+    put_in_place(file, noting, disk)
+    return digests[0]
+
+
+def put_in_place(file: Path, write: Callable[[Path], None], disk: Disk = DISK) -> None:
+    """Have `write` make a file, and give it its name once it is on the disk: whoever looks sees the old or the new."""
     stop_if_asked()
     draft = file.with_name(f".{file.name}.draft")
     with on_disk(file):
@@ -69,14 +82,12 @@ def publish(file: Path, write: Callable[[Path], None], disk: Disk = DISK) -> str
             write(draft)
             with draft.open("rb") as stream:
                 disk.fsync(stream.fileno())
-                digest = sha256(stream)
             disk.replace(draft, file)
             sync_folder(file.parent, disk)
         except BaseException:
             with contextlib.suppress(OSError):
                 disk.unlink(draft)
             raise
-    return digest
 
 
 def publish_text(file: Path, text: str, disk: Disk = DISK) -> str:

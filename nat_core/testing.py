@@ -36,6 +36,7 @@ from nat_core.contracts import (
     OperatorSpace,
     Optimizer,
     Pretrainer,
+    ResumablePretrainer,
     SearchSpace,
     Spent,
     Split,
@@ -501,6 +502,24 @@ class PretrainerContract:
         assert on == again
         assert first.measure() == second.measure()
 
+    def test_cut_short_it_comes_to_the_same(self, make: Callable[[], Pretrainer], tmp_path: Path) -> None:
+        """Plain, with a checkpoint that holds nothing, and from every state that it then offers."""
+        whole, kept = make(), _Kept()
+        if not isinstance(whole, ResumablePretrainer):
+            pytest.skip("it does not go on in the middle of an epoch")
+        losses, files = [whole.train(0, _silent)], [tmp_path / "whole"]
+        whole.save(files[0])
+        checkpoints = [kept]
+        for checkpoint in checkpoints:
+            again = make()
+            assert isinstance(again, ResumablePretrainer)
+            losses.append(again.train_resumably(0, _silent, checkpoint))
+            files.append(tmp_path / str(len(files)))
+            again.save(files[-1])
+            checkpoints += [_Kept(state) for state in kept.states] if checkpoint is kept else []
+        assert len(set(losses)) == 1
+        assert len({file.read_bytes() for file in files}) == 1
+
     def test_errors_have_names(self, make: Callable[[], Pretrainer]) -> None:
         errors = make().measure()
         assert errors
@@ -558,6 +577,20 @@ class EvaluatorContract:
     def test_nothing_to_measure_on(self, evaluator: Evaluator, network: StaticNetwork, split: Split) -> None:
         with pytest.raises(ConfigError):
             evaluator(network, Split(split.images[:0], split.labels[:0]))
+
+
+class _Kept:
+    """A checkpoint that keeps every state."""
+
+    def __init__(self, begin: bytes | None = None) -> None:
+        self.begin, self.states = begin, list[bytes]()
+
+    def load(self) -> bytes | None:
+        return self.begin
+
+    def offer(self, state: Callable[[], bytes], done: int, total: int) -> None:
+        assert 0 < done < total
+        self.states.append(state())
 
 
 def _silent(_what: str, _done: int, _total: int) -> None:

@@ -155,6 +155,7 @@ class Display:
         self._expected, self._iterations = expected, iterations
         self._start, self._skipped = time.monotonic(), 0.0
         self._iteration = 0
+        self._begun = (-1, "")  # the phase that the last news was of
         self._summary: Summary | None = None
         self._front: FrontTable | None = None
         self._bars = Progress(
@@ -186,6 +187,10 @@ class Display:
     def progress(self, phase: str, done: int, total: int) -> None:
         """Take the news of an estimator."""
         expected = self._expected.done(self._iteration, phase, done / total if total else 0.0)
+        if self._begun != (self._iteration, phase):
+            self._begun = self._iteration, phase
+            if phase == "adapt":  # what a checkpoint held says nothing about the pace
+                self._skipped += expected - self._expected.done(self._iteration, phase, 0.0)
         self._bars.update(self._whole, completed=expected, note=f"{duration(self.left(expected))} left")
         step = f"{done}/{total}" if phase != "search" else ""
         label = f"  iteration {min(self._iteration, self._iterations)}/{self._iterations}: {PHASES.get(phase, phase)}"

@@ -173,7 +173,8 @@ def test_rows_of_a_checkpoint_space_are_a_whole(space, data):
 
 class TestSandwich(PretrainerContract):
     @pytest.fixture
-    def make(self, space, data):
+    def make(self, space, data, monkeypatch):
+        monkeypatch.setattr("nat_estimators.training.STRETCH", 2)
         return lambda: made(space, data, epochs=2)
 
 
@@ -187,5 +188,6 @@ class TestProgressive(PretrainerContract):
 
 class TestAveragedSandwich(PretrainerContract):
     @pytest.fixture
-    def make(self, space, data):
+    def make(self, space, data, monkeypatch):
+        monkeypatch.setattr("nat_estimators.training.STRETCH", 2)
         return lambda: made(space, data, epochs=2, ema=0.9, randaugment=5, cutmix=1.0)

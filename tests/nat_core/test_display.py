@@ -1,0 +1,46 @@
+"""The time that a run says is left."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+from toyrun import Space
+
+from nat_core.forecast import Forecast
+from nat_core.report import terminal
+
+
+class Clock:
+    now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = Clock()
+    monkeypatch.setattr(terminal, "time", clock)
+    return clock
+
+
+def display():
+    """Of a run of 200 seconds of training and 20 of measuring, as was expected."""
+    return terminal.Display(Console(file=io.StringIO()), Space(), Forecast((100.0, 100.0), (10.0, 10.0)), 1)
+
+
+@pytest.mark.parametrize("first", [0, 50, 90])
+@pytest.mark.parametrize("pace", [0.5, 1.0, 3.0])
+def test_a_training_that_goes_on_in_the_middle_says_nothing_of_the_pace_before(clock, first, pace):
+    shown = display()
+    for done in range(first, 101):
+        shown.progress("adapt", done, 100)
+        clock.now += pace
+    clock.now -= pace
+    for done in range(5):
+        shown.progress("measure", done, 10)
+        clock.now += pace
+    clock.now -= pace
+    assert shown.left(104.0) == pytest.approx(116 * pace)
