@@ -49,7 +49,7 @@ Kernel = Callable[[Matrix], Matrix]  # squared distances → φ of the distances
 Masks = NDArray[np.float64]  # (subsets, n_inputs)  1 where members look at an input, else 0
 
 RIDGE = 1e-6  # the least smoothing, as released: points with different y may coincide in a subset of features
-CHUNK = 40_000  # numbers in one temporary array: they stay in the cache, and memory stays bounded at any n
+CHUNK = 120_000  # numbers in one temporary array: they stay in the cache, and memory stays bounded at any n
 WORST = 1e7  # condition of a system whose inverse leaves more digits right than anybody looks at: nine
 
 
