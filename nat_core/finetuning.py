@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from nat_core import config as configs
-from nat_core import plugins
+from nat_core import options, plugins
 from nat_core.config import RunConfig
 from nat_core.contracts import (
     AdaptiveEstimator,
@@ -41,7 +41,7 @@ from nat_core.durable import publish, publish_text, sha256, sole_writer
 from nat_core.encoding import Architecture, Encodings
 from nat_core.errors import ConfigError, StateError
 from nat_core.journal import Journal, Record, read
-from nat_core.parts import about_data, make, require_parts, shorthands
+from nat_core.parts import about_data, factory, make, require_parts, shorthands
 from nat_core.plugins import Offer
 from nat_core.run import Run, find_parts, require_unchanged
 from nat_core.run import build as build_run
@@ -322,7 +322,9 @@ def _document(training: Finetuning, journal: Journal) -> dict[str, Any]:
     data, before, written = training.data, _known(journal, "before"), _known(journal, "written")
     tested = journal.first("tested")
     return {
+        "format": FORMAT,
         "space": training.run.config.space,
+        "space_options": _space_options(training.run, training.data),
         "network": dict(training.space.describe(training.architecture)),
         "input": [3, training.side, training.side],
         "classes": list(data.classes),
@@ -339,6 +341,44 @@ def _document(training: Finetuning, journal: Journal) -> dict[str, Any]:
         "plugins": dict(training.versions),
         "weights": {"file": RESULT, "sha256": written["sha256"]},
     }
+
+
+def _space_options(run: Run, data: Dataset) -> dict[str, Any]:
+    """What the space of the run was made with, and what it was told of the data."""
+    offer = run.parts.space
+    told = {name: value for name, value in about_data(data).items() if name in options.options(factory(offer))}
+    return told | run.config.options.get(configs.part_name(offer.name), {})
+
+
+def load_network(folder: Path) -> tuple[StaticNetwork, dict[str, Any]]:
+    """The network that a folder of `nat finetune` holds, and its description.
+
+    Raises `StateError` for a folder that holds none, or another one than was written.
+    """
+    from safetensors.torch import load_file
+
+    about = _described(folder)
+    if fault := _fault(folder / RESULT, about["weights"]["sha256"]):
+        raise StateError(f"{fault}: the same `nat finetune` makes it again")
+    offer = plugins.registry().find("search_spaces", about["space"])
+    given = {name: value for name, value in about["space_options"].items() if name != "weights"}  # all are in the file
+    space: SupernetSpace = make({configs.part_name(offer.name): given}, offer, {})
+    network = space.supernet(len(about["classes"])).subnet(space.parse(about["network"])).eval()
+    network.load_state_dict(load_file(folder / RESULT))
+    return StaticNetwork(network, about["network"], about["input"][1], len(about["classes"])), about
+
+
+def _described(folder: Path) -> dict[str, Any]:
+    """The description in a folder of `nat finetune`."""
+    try:
+        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise StateError(f"{folder} holds no network of `nat finetune`: it has no {ABOUT}") from None
+    except (OSError, ValueError) as error:
+        raise StateError(f"{folder / ABOUT} cannot be read: {error}") from error
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
+        raise StateError(f"{folder / ABOUT} was made by another version of nat, or by something else")
+    return about
 
 
 def _identity(training: Finetuning) -> dict[str, Any]:

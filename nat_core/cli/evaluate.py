@@ -1,4 +1,4 @@
-"""`nat evaluate`: a published network that stands alone, measured on your data."""
+"""`nat evaluate`: a network that stands alone, measured on your data."""
 
 from __future__ import annotations
 
@@ -12,16 +12,23 @@ import click
 
 from nat_core import plugins
 from nat_core.cli.words import errors_in_words
-from nat_core.contracts import Dataset, Evaluator, SearchSpace, Split, StaticNetworkSpace
+from nat_core.contracts import Dataset, Evaluator, SearchSpace, Split, StaticNetwork, StaticNetworkSpace
 from nat_core.errors import ConfigError
+from nat_core.finetuning import load_network
 from nat_core.parts import about_data, data_and_settings, make, require_parts, shorthands
 
 _FILE = click.Path(path_type=Path)
 
 
 @click.command(name="evaluate")
-@click.option("--net", "config", required=True, type=_FILE, help="What the network is: a net.config of OFA or NAT.")
-@click.option("--weights", required=True, type=_FILE, help="Its weights: of PyTorch, or safetensors.")
+@click.option(
+    "--net",
+    "config",
+    required=True,
+    type=_FILE,
+    help="A net.config of OFA or NAT, or a folder of nat finetune.",
+)
+@click.option("--weights", type=_FILE, help="Of a net.config: a file of PyTorch, or safetensors.")
 @click.option("--data", default="digits", show_default=True, help="Data set by name, or a folder of images.")
 @click.option("--split", type=click.Choice(("val", "test")), default="test", show_default=True)
 @click.option("--space", default="mbv3", show_default=True, help="Search space that the network is of.")
@@ -38,7 +45,7 @@ _FILE = click.Path(path_type=Path)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 def command(
     config: Path,
-    weights: Path,
+    weights: Path | None,
     data: str,
     split: str,
     space: str,
@@ -52,21 +59,17 @@ def command(
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Measure the error of a network that was trained elsewhere: its config and its weights, on your data.
+    """Measure the error of a network that stands alone, on your data.
+
+    It was trained elsewhere, with its config in one file and its weights in another, or by nat finetune.
 
     Give the mean and standard deviation that it was trained with, such as --mean 0.485,0.456,0.406 --std
-    0.229,0.224,0.225 for ImageNet. Its classes have to be those of the data, in the same order.
+    0.229,0.224,0.225 for ImageNet; nat finetune has noted its own. Its classes have to be those of the data, in the
+    same order.
     """
     words = {"mean": _colours("--mean", mean), "std": _colours("--std", std), "device": device, "engine": engine}
     words |= {"batch_size": None if batch is None else str(batch)}
-    built_space, built_data, measure = _build(space, data, evaluator, words, settings)
-    if not isinstance(built_space, StaticNetworkSpace):
-        raise ConfigError(f"the space {space} reads no networks that stand alone; mbv3 does")
-    found = built_space.static_network(config, weights)
-    if found.n_classes != len(built_data.classes):
-        raise ConfigError(
-            f"the network of {config} tells {found.n_classes} classes apart, and {data} has {len(built_data.classes)}"
-        )
+    found, built_data, measure = _build((config, weights), space, data, evaluator, words, settings)
     pictures: Split = getattr(built_data, split)
     if not len(pictures):
         raise ConfigError(f"the data have no {split} split")
@@ -89,16 +92,42 @@ def command(
 
 
 def _build(
-    space: str, data: str, evaluator: str, words: dict[str, str | None], settings: tuple[str, ...]
-) -> tuple[SearchSpace, Dataset, Evaluator]:
-    """The space, the data and what measures, with their options."""
+    files: tuple[Path, Path | None],
+    space: str,
+    data: str,
+    evaluator: str,
+    words: dict[str, str | None],
+    settings: tuple[str, ...],
+) -> tuple[StaticNetwork, Dataset, Evaluator]:
+    """The network, the data and what measures, with their options."""
     registry = plugins.registry()
     measuring = registry.find("evaluators", evaluator)
     name, given = data_and_settings(data, (*shorthands(words, [measuring]), *settings), "folder.image_size=64")
     offers = registry.find("search_spaces", space), registry.find("datasets", name), measuring
     require_parts(given, offers)
+    found, about = load_network(files[0]) if files[0].is_dir() else (None, {})
+    if found is None:
+        found = _published(make(given, offers[0], {}), space, *files)
+    elif files[1] is not None:
+        raise ConfigError(f"{files[0]} holds its own weights: leave --weights out")
     built: Dataset = make(given, offers[1], {})
-    return make(given, offers[0], {}), built, make(given, measuring, about_data(built), built)
+    if found.n_classes != len(built.classes):
+        raise ConfigError(
+            f"the network of {files[0]} tells {found.n_classes} classes apart, and {data} has {len(built.classes)}"
+        )
+    if about and about["classes"] != list(built.classes):
+        raise ConfigError(f"the network of {files[0]} knows other classes than {data} has")
+    colours = {key: about[key] for key in ("mean", "std") if key in about}
+    return found, built, make(given, measuring, about_data(built) | colours, built)
+
+
+def _published(space: SearchSpace, name: str, config: Path, weights: Path | None) -> StaticNetwork:
+    """A network that others trained."""
+    if not isinstance(space, StaticNetworkSpace):
+        raise ConfigError(f"the space {name} reads no networks that stand alone; mbv3 does")
+    if weights is None:
+        raise ConfigError(f"--net {config} needs the --weights that belong to it")
+    return space.static_network(config, weights)
 
 
 def _colours(option: str, text: str | None) -> str | None:

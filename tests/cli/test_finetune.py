@@ -18,6 +18,7 @@ from nat_core.cli import cli
 from nat_core.encoding import as_encodings
 from nat_core.errors import ConfigError, NatError, StateError
 from nat_core.journal import Journal, read
+from nat_core.parts import make
 
 SHORT = ("-s", "finetune.epochs=3", "-s", "finetune.batch_size=256", "-s", "finetune.distillation=0.3")
 
@@ -72,8 +73,7 @@ def test_the_weights_are_those_of_the_plain_network(whole):
     """Loaded without anything of nat's training, they give the errors that are written beside them."""
     folder, outcome, _ = whole
     said, data = outcome.json, plugins.find("datasets", "digits")()
-    settings = {"resolutions": (16, 20), "widths": (1.0,), "depths": (2,), "kernels": (3, 5), "expands": (3,)}
-    space = plugins.find("search_spaces", "mbv3")(**settings)
+    space = make({"mbv3": said["space_options"]}, plugins.registry().find("search_spaces", said["space"]), {})
     network = space.supernet(10).subnet(space.parse(said["network"])).eval()
     network.load_state_dict(load_file(folder / "network.safetensors"))
     mean, std = (torch.tensor(said[name]).view(3, 1, 1) for name in ("mean", "std"))
@@ -87,10 +87,28 @@ def test_the_weights_are_those_of_the_plain_network(whole):
         assert [errors["top1_error"], errors["top5_error"]] == pytest.approx(found)
 
 
+def test_it_can_be_measured_on_other_data(whole, tmp_path):
+    folder, outcome, _ = whole
+    found = json.loads(ask("evaluate", "--net", folder, "--engine", "plain", "--json"))
+    assert {name: found[name] for name in outcome.json["test"]} == outcome.json["test"]
+    assert found["network"] == outcome.json["network"]
+    for words, text in (
+        (("--net", tmp_path), "it has no network.json"),
+        (("--net", folder, "--weights", folder / "network.safetensors"), "holds its own weights"),
+    ):
+        with pytest.raises(NatError, match=text):
+            ask("evaluate", *words)
+    damaged = shutil.copytree(folder, tmp_path / "damaged")
+    (damaged / "network.safetensors").write_bytes((folder / "before.safetensors").read_bytes())
+    with pytest.raises(StateError, match="is not what was saved: the same `nat finetune` makes it again"):
+        ask("evaluate", "--net", damaged)
+
+
 def test_a_second_call_tells_the_same_and_looks_at_nothing_again(tiny_run, whole):
     folder, outcome, _ = whole
     before = contents(folder)
-    again = json.loads(ask("finetune", tiny_run[0], *SHORT, "--out", folder, "--test", "--json"))
+    architecture = json.dumps(outcome.json["network"])  # in any form that the space reads
+    again = json.loads(ask("finetune", tiny_run[0], architecture, *SHORT, "--out", folder, "--test", "--json"))
     assert again == outcome.json
     assert contents(folder) == before
     assert [r["kind"] for r in read(folder / "finetune.jsonl")].count("tested") == 1

@@ -9,7 +9,18 @@ import pytest
 HEAVY = ("torch", "torchvision", "pymoo", "optuna", "sklearn", "scipy", "matplotlib")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["plugins"], ["run", "--help"], ["plugins", "show", "surrogate", "rbf"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["plugins"],
+        ["run", "--help"],
+        ["finetune", "--help"],
+        ["evaluate", "--help"],
+        ["plugins", "show", "surrogate", "rbf"],
+        ["plugins", "show", "finetuner", "finetune"],
+    ],
+)
 def test_nothing_heavy_is_imported(words):
     code = (
         "import sys, json\n"
