@@ -6,11 +6,14 @@ import json
 
 import pytest
 import torch
+from click.testing import CliRunner
 from command_line import nat
 from net_files import SMALL, config_of, published_names
 from torch.nn.functional import interpolate
 
 from nat_core import plugins
+from nat_core.cli import cli
+from nat_core.errors import ConfigError
 from nat_mbv3.network import MobileNetV3, initialise
 from nat_mbv3.static import static_network
 
@@ -34,8 +37,12 @@ def files(tmp_path_factory):
     return folder / "net.config", folder / "net.weights"
 
 
+def arguments(files, *words):
+    return [str(word) for word in ("evaluate", "--net", files[0], "--weights", files[1], *words)]
+
+
 def evaluate(files, *words):
-    return nat("evaluate", "--net", files[0], "--weights", files[1], *words)
+    return nat(*arguments(files, *words))
 
 
 def errors_of_a_loop(files, digits, side):
@@ -104,13 +111,20 @@ def test_what_cannot_be_measured(files, tmp_path):
         "does not fit the network of": ((tmp_path / "seven", files[1]), ()),
         "outputs are not finite": ((files[0], tmp_path / "huge"), ()),
         "the space lite reads no networks that stand alone": (files, ("--space", "lite")),
-        "write three numbers": (files, ("--mean", "0.5")),
         "options are set for 'foldr'": (files, ("-s", "foldr.image_size=3")),
         "errors.engine: unknown engine 'torhc'. Did you mean 'torch'": (files, ("--engine", "torhc")),
         "errors.device is 'gpu', which cannot be used here": (files, ("--device", "gpu")),
         "unknown evaluator 'error'. Did you mean 'errors'": (files, ("--evaluator", "error")),
     }
     for message, (pair, words) in wrong.items():
-        outcome = evaluate(pair, *words)
-        assert outcome.code == 2, (message, outcome)
-        assert message in outcome.err, outcome.err
+        with pytest.raises(ConfigError) as refusal:  # in this process: torch takes seconds to import
+            CliRunner().invoke(cli, arguments(pair, *words), catch_exceptions=False)
+        assert message in str(refusal.value)
+    outcome = evaluate(files, "--mean", "0.5")
+    assert outcome.code == ConfigError.exit_code
+    assert "write three numbers" in outcome.err
+
+
+def test_a_config_needs_its_weights(files):
+    with pytest.raises(ConfigError, match=r"needs the --weights that belong to it"):
+        CliRunner().invoke(cli, ["evaluate", "--net", str(files[0])], catch_exceptions=False)
