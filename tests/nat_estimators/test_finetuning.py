@@ -156,7 +156,9 @@ def training(space, data, estimator):
         tuner = made(space, data, distillation=0.3, epochs=2)
         tuner.begin(SMALL, estimator().network)
         evaluator = plugins.find("evaluators", "errors")(data, device="cpu")
-        run = SimpleNamespace(folder="run", config=SimpleNamespace(space="toy", data="toy"))
+        toy = plugins.Offer("search_spaces", "toy", "toys", "1", factory=type(space))
+        config = SimpleNamespace(space="toy", data="toy", options={"toy": {"seed": 3}})
+        run = SimpleNamespace(folder="run", config=config, parts=SimpleNamespace(space=toy))
         weights = {"iteration": 3, "sha256": "0" * 64}
         return Finetuning(folder, FinetuneConfig(), {}, run, data, space, SMALL, weights, tuner, evaluator)
 
@@ -220,6 +222,7 @@ def test_the_test_split_is_looked_at_when_asked_and_once(training, tmp_path):
     folder = tmp_path / "run" / "out"
     list(finetune(training(folder), silent))
     assert json.loads((folder / "network.json").read_text())["test"] is None
+    assert json.loads((folder / "network.json").read_text())["space_options"] == {"seed": 3}
     untested = (folder / "network.safetensors").read_bytes()
     list(finetune(training(folder), silent, test=True))
     found = json.loads((folder / "network.json").read_text())["test"]
