@@ -28,6 +28,7 @@ def top1_error(
     label_smoothing: Annotated[float, "share of the target given to all classes"] = 0.0,
     distillation: Annotated[float, "weight of the largest network's soft targets in the loss, 0 … 1"] = 0.0,
     largest: Annotated[float, "share of the steps that train the largest network instead of a drawn one"] = 0.0,
+    largest_first: Annotated[float, "share of the warm-up in which the largest network learns alone"] = 0.0,
     draw: Annotated[str, "what is trained: marginals, networks like the archive's, or archive, its own"] = "marginals",
     sandwich: Annotated[int, "networks beside the largest and the smallest in a step; 0: one network a step"] = 0,
     ema: Annotated[float, "decay of an average of the weights, measured in their place; 0: none"] = 0.0,
@@ -66,6 +67,7 @@ def top1_error(
         training_precision,
         rollbacks,
         Recipe(randaugment, mixup, cutmix, mixed),
+        largest_first,
     )
     return Top1Error(space, data, schedule, recalibration_images, evaluation_batch, device, threads, engine, precision)
 

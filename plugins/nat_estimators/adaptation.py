@@ -40,9 +40,9 @@ def adapt(
     holds the rest too.
     """
     purpose = f"adapt {iteration}"
-    steps = schedule.steps(iteration, len(train))
+    steps, alone = schedule.steps(iteration, len(train)), schedule.alone(iteration, len(train))
     course = Course(
-        lessons=lessons(X, space, schedule, steps, rng(schedule.seed, purpose)),
+        lessons=lessons(X, space, schedule, steps, rng(schedule.seed, purpose), alone),
         side=lambda architecture: space.input_shape(architecture)[1],
         pictures=Augmenter(train, how, schedule.recipe, train.n_classes),
         n_images=len(train),

@@ -22,13 +22,19 @@ class Lesson:
     teacher: Architecture | None = None  # whose outputs the others imitate; it may be one of them
 
 
-def lessons(X: Encodings, space: SearchSpace, schedule: Schedule, n: int, rng: np.random.Generator) -> list[Lesson]:
-    """What `n` steps of an adaptation to the rows X learn."""
+def lessons(
+    X: Encodings, space: SearchSpace, schedule: Schedule, n: int, rng: np.random.Generator, alone: int = 0
+) -> list[Lesson]:
+    """What `n` steps of an adaptation to the rows X learn. In the first `alone` of them the largest network learns."""
     draw = picked if schedule.draw == "archive" else drawn
     rows = draw(X, space, n * max(schedule.sandwich, 1), rng)
     if schedule.sandwich:
-        return list(sandwiches(rows, space, schedule.sandwich, taught=schedule.distillation > 0))
-    chosen = (largest_alike(space, row) if rng.random() < schedule.largest else row for row in rows)
+        begun = (Lesson((largest_alike(space, row),)) for row in rows[: alone * schedule.sandwich : schedule.sandwich])
+        rest = rows[alone * schedule.sandwich :]
+        return [*begun, *sandwiches(rest, space, schedule.sandwich, taught=schedule.distillation > 0)]
+    chosen = (
+        largest_alike(space, r) if rng.random() < schedule.largest or i < alone else r for i, r in enumerate(rows)
+    )
     return [Lesson((row,), largest_alike(space, row) if schedule.distillation else None) for row in chosen]
 
 

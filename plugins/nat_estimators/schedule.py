@@ -21,6 +21,7 @@ _BOUNDS = {
     "distillation": (0, 1),
     "seed": (0, math.inf),
     "largest": (0, 1),
+    "largest_first": (0, 1),
     "sandwich": (0, math.inf),
     "ema": (0, 1),
     "rollbacks": (0, math.inf),
@@ -74,6 +75,7 @@ class Schedule:
     precision: str = "fp32"
     rollbacks: int = 3
     recipe: Recipe = Recipe()
+    largest_first: float = 0.0  # share of the warm-up
     part: str = "top1_error"  # whose options these are, in a message
 
     def __post_init__(self) -> None:
@@ -87,6 +89,10 @@ class Schedule:
         """Steps in the adaptation of one iteration."""
         epochs = self.warmup_epochs if iteration == 0 else self.epochs
         return epochs * max(n_images // self.batch_size, 1)
+
+    def alone(self, iteration: int, n_images: int) -> int:
+        """Steps at the beginning of an iteration in which the largest network learns alone."""
+        return round(self.largest_first * self.steps(iteration, n_images)) if iteration == 0 else 0
 
     def rate(self, iteration: int, step: int, iterations: int, n_images: int) -> float:
         """The learning rate of a step: a short rise at the very beginning, then one cosine to 0 over the run."""

@@ -20,6 +20,8 @@ from nat_core.encoding import Architecture
 from nat_lite.layout import STAGES, Layout, largest
 from nat_lite.network import MEAN, STD, EfficientNetLite, MobileLayer, initialise
 
+_QUANTILES = 512  # of a normal distribution, in place of an integral over it
+
 Weights = dict[str, Tensor]
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation by channel, on 0 … 1
 
@@ -96,18 +98,30 @@ class KernelTransform(nn.Module):
 def sort_channels(network: EfficientNetLite) -> None:
     """Put the expanded channels of every layer in falling order of importance: the function stays the same.
 
-    Important is what the projection weighs heavily: the L1 norm of its weights, as OFA sorts. A smaller expansion takes
-    the leading channels, so it keeps the important ones.
+    A smaller expansion takes the leading channels, so it keeps the important ones.
     """
     for layer in network.modules():
         if isinstance(layer, MobileLayer):
-            importance = layer.project.conv.weight.abs().sum((0, 2, 3))
-            order = importance.argsort(descending=True, stable=True)
+            order = importance(layer).argsort(descending=True, stable=True)
             for part in (layer.expand, layer.depthwise):
                 for tensor in part.state_dict().values():
                     if tensor.dim():  # all but the number of batches
                         tensor.copy_(tensor[order])
             layer.project.conv.weight.copy_(layer.project.conv.weight[:, order])
+
+
+def importance(layer: MobileLayer) -> Tensor:
+    """What each expanded channel adds to the variance of the layer's output, (channels,), were they independent.
+
+    That is |w|² Var(a), where w are its weights in the projection. Its activation is a = min(max(g·z + h, 0), 6) with
+    the weight g and bias h of its batch normalisation, which leaves z about normal. The variance alone counts: a mean
+    that is missing goes away with new batch-norm statistics. (OFA sorts by |w|: every channel is equally loud to it.)
+    """
+    norm = layer.depthwise.bn
+    z = torch.special.ndtri((torch.arange(_QUANTILES, dtype=torch.float64) + 0.5) / _QUANTILES)
+    a = (norm.weight.double()[:, None] * z + norm.bias.double()[:, None]).clamp(0, 6)
+    variance: Tensor = layer.project.conv.weight.double().square().sum((0, 2, 3)) * a.var(1, correction=0)
+    return variance
 
 
 def _elastic_kernels() -> list[tuple[int, int]]:

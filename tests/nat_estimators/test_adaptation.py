@@ -281,6 +281,21 @@ def test_a_sandwich(space, data):
     assert len(net.called) > 24  # the teacher in place is not asked a second time
 
 
+@pytest.mark.parametrize("sandwich", [0, 2])
+def test_the_largest_network_learns_first(space, data, sandwich):
+    """Alone in the first half of the warm-up, and in no other iteration."""
+    schedule = replace(SHORT, sandwich=sandwich, distillation=1.0, largest_first=0.5)
+    assert (schedule.steps(0, 120), schedule.alone(0, 120), schedule.alone(1, 120)) == (12, 6, 0)
+    found = lessons(ALL, space, schedule, 300, np.random.default_rng(0), 150)
+    assert {lesson.networks for lesson in found[:150]} == {((0, 2, 1),), ((1, 2, 1),)}
+    later = lessons(ALL, space, schedule, 300, np.random.default_rng(0))
+    assert found[150:] == later[150:]
+    assert len({lesson.networks for lesson in found[150:]}) > 2
+    assert len(found) == len(later) == 300
+    called = trained(space, data, schedule=schedule, iterations=0).called
+    assert {network[1:] for network in called[:6]} == {(2, 1)}
+
+
 def test_a_sandwich_sums_the_gradients(space, data):
     """One step of plain descent on the whole data, by hand."""
     schedule = Schedule(1, 1, 120, 0.1, 0.0, 0.0, 0.0, 0.5, 0, sandwich=1)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
+from nat_lite.supernet import importance, sort_channels
+
 LITE1, LITE0 = "00-555-666-5555-6666-66666-5", "00-550-660-5550-6660-66660-5"
 DOUBLE = 1e-10  # rounding errors alone: both compute the same sums in another order
 
@@ -44,8 +46,6 @@ def test_random_weights(lite, published, reference, pictures, tmp_path):
 
 
 def test_channels_are_sorted_and_the_function_is_not_changed(lite, published, pictures, tmp_path):
-    from nat_lite.supernet import sort_channels
-
     torch.save(published(12), tmp_path / "lite1.pth")
     space = lite(resolutions=[48])
     net = space.supernet(12, weights=tmp_path / "lite1.pth").eval()
@@ -53,8 +53,7 @@ def test_channels_are_sorted_and_the_function_is_not_changed(lite, published, pi
     layers = [layer for stage in net.network.stages for layer in stage]
     assert len(layers) == 20
     for layer in layers:
-        importance = layer.project.conv.weight.abs().sum((0, 2, 3))
-        assert (importance.diff() <= 0).all()
+        assert (importance(layer).diff() <= 0).all()
     net.double()
     with torch.inference_mode():
         before = net.network(images)
@@ -73,17 +72,28 @@ def test_channels_are_sorted_and_the_function_is_not_changed(lite, published, pi
     assert any(not torch.equal(t, sorted_again[n]) for n, t in net.network.state_dict().items())
 
 
-def test_the_important_channels_are_kept(lite, imagenet):
-    """Expansion 3 keeps the half of the channels that the published projection weighs most."""
+@pytest.mark.usefixtures("imagenet")
+def test_importance_is_the_variance_that_a_channel_brings_to_the_output(lite):
+    """Beside normal draws through a layer's own activation and projection, one channel at a time."""
+    layer = lite(resolutions=[64], weights="imagenet").supernet(1000).network.stages[3][0]
+    norm, weight = layer.depthwise.bn, layer.project.conv.weight[:, :, 0, 0].double()
+    z = torch.randn(4000, generator=torch.Generator().manual_seed(0)).double()
+    for c in range(0, weight.shape[1], 24):
+        activation = layer.activation(z * norm.weight[c].double() + norm.bias[c].double())
+        drawn = (activation[:, None] * weight[:, c]).var(0).sum()
+        assert abs(importance(layer)[c] - drawn) <= 0.2 * drawn + 1e-4 * importance(layer).max()
+
+
+@pytest.mark.usefixtures("imagenet")
+def test_the_important_channels_are_kept(lite):
+    """Expansion 3 keeps the half of the channels that bring more than the other half."""
     space = lite(resolutions=[64], weights="imagenet")
     net = space.supernet(1000)
-    small = net.subnet(space.parse("00-555-666-5555-6666-66666-1"))
-    weight = imagenet["_blocks.20._project_conv.weight"]
-    importance = weight.abs().sum((0, 2, 3))
-    kept = small.stages[5][0].project.conv.weight
-    assert kept.shape == (320, 576, 1, 1)
-    assert kept.abs().sum((0, 2, 3)).min() >= importance.median()
-    torch.testing.assert_close(kept.abs().sum((0, 2, 3)), importance.sort(descending=True).values[:576])
+    small = net.subnet(space.parse("00-555-666-5555-6666-66666-1")).stages[5][0]
+    assert small.project.conv.weight.shape == (320, 576, 1, 1)
+    every = importance(net.network.stages[5][0])
+    torch.testing.assert_close(importance(small), every.sort(descending=True).values[:576])
+    assert importance(small).sum() > 0.6 * every.sum()
 
 
 def test_lite0s_shape_is_in_the_space(lite):
