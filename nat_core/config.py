@@ -54,6 +54,7 @@ class SearchConfig(BaseModel):
     remeasure: Literal["all", "front", "none"] = Field("all", description="what new weights make stale")
     capacity: int | None = Field(None, ge=2, description="the archive never grows beyond this many")
     fit_size: int | None = Field(None, ge=2, description="the surrogates learn from at most this many")
+    optimism: float = Field(1.0, ge=0, description="standard deviations that are hoped for where a surrogate is unsure")
     failure_rate: float = Field(0.5, ge=0, le=1, description="a larger share of failed measurements ends the run")
     failure_floor: int = Field(5, ge=1, description="once so many measurements have failed")
 

@@ -305,6 +305,30 @@ class Surrogate(Protocol):
         """A function of an objective's own type. X (n, n_variables) with n ≥ 1; y finite."""
 
 
+class Belief(Protocol):
+    """What a fitted surrogate takes some rows to be, together. Immutable."""
+
+    def at_best(self, deviations: float) -> Values:
+        """The predictions (n,) less so many standard deviations of their errors, in the objective's own unit."""
+
+    def knowing(self, row: int) -> Belief:
+        """The belief once a row has been measured, whatever its value: rows like it are less uncertain then."""
+
+
+@runtime_checkable
+class UncertainFunction(Protocol):
+    """A fitted surrogate that knows how far it may be wrong. Optional: any `Function` will do."""
+
+    def __call__(self, X: Encodings, /) -> Values:
+        """The predictions for rows X, (n,)."""
+
+    def at_best(self, X: Encodings, deviations: float) -> Values:
+        """The predictions (n,) less so many standard deviations of their errors, in the objective's own unit."""
+
+    def believe(self, X: Encodings) -> Belief:
+        """What it takes a few hundred rows to be, together."""
+
+
 class PredictedProblem(Protocol):
     """What an optimizer sees: every objective cheap, costly ones replaced by their surrogates."""
 

@@ -11,7 +11,6 @@ resumed search is the same search, run again from the beginning, with a memory.
 
 from __future__ import annotations
 
-import itertools
 import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,8 +22,9 @@ from nat_core.archive import Archive
 from nat_core.contracts import DirectOptimizer, Function, Optimizer, Surrogate
 from nat_core.encoding import Architecture, Encodings, Values, corners, new_rows, sized_encodings, sizes
 from nat_core.errors import ConfigError, FailureBudgetError, NatError
+from nat_core.hopes import Hopes, at_best, guarded
 from nat_core.ledger import Batch, Ledger
-from nat_core.pareto import EXACT, most_added, spread
+from nat_core.pareto import EXACT, spread
 from nat_core.problem import Predicted, Problem
 from nat_core.proposals import Visited, fill, order, visit
 from nat_core.seeding import rng
@@ -45,6 +45,7 @@ class Plan:
     remeasure: Literal["all", "front", "none"]  # what new weights make stale
     capacity: int | None = None  # the archive never grows beyond
     fit_size: int | None = None  # the surrogates learn from so many at most
+    optimism: float = 1.0  # standard deviations that a row is given credit for where a surrogate is not sure
     failure_rate: float = 0.5  # a larger share of failed measurements ends the run
     failure_floor: int = 5  # once there are so many failures
 
@@ -103,10 +104,12 @@ def propose(
             asked = ask(problem, archive, optimizer, plan.batch, draw, known)
         return Batch(asked, None, leaving(archive, len(asked), plan.capacity))
     with ledger.timed("surrogate"):
-        predicted = problem.predict(fit(problem, fit_set(archive.measured, plan.fit_size), surrogate))
+        learnt = fit(problem, fit_set(archive.measured, plan.fit_size), surrogate)
+        predicted = problem.predict(learnt)
     with ledger.timed("optimizer"):
-        pool = worthy(problem, optimizer.propose(predicted, archive, max(plan.pool, plan.batch), draw), known)
-        chosen = choose(predicted, pool, archive, plan.batch)
+        hoped = problem.predict(at_best(learnt, plan.optimism))
+        pool = worthy(problem, optimizer.propose(hoped, archive, max(plan.pool, plan.batch), draw), known)
+        chosen = choose(predicted, pool, archive, plan.batch, plan.optimism)
     return Batch(chosen.X, chosen.F, leaving(archive, len(chosen), plan.capacity))
 
 
@@ -130,7 +133,7 @@ def fit(problem: Problem, archive: Archive, surrogate: Surrogate) -> dict[str, F
     functions = dict[str, Function]()
     for name, y in zip(problem.names, archive.F.T, strict=True):
         function = _fitted(name, surrogate, archive.X, y) if name in problem.estimators else problem.costs[name]
-        functions[name] = _finite(name, function, y)
+        functions[name] = guarded(name, function, y)
     return functions
 
 
@@ -150,18 +153,18 @@ def worthy(problem: Problem, pool: Encodings, known: frozenset[Architecture]) ->
     return kept
 
 
-def choose(predicted: Predicted, pool: Encodings, archive: Archive, n: int) -> Visited:
+def choose(predicted: Predicted, pool: Encodings, archive: Archive, n: int, optimism: float = 0.0) -> Visited:
     """The rows of the pool worth measuring: within the constraints, and adding most to the archive's front.
 
-    What a row would add is the hypervolume between its predictions and the front as it was measured. Rows that would
-    add nothing, and all rows where there are too many objectives for the volume, follow by an even spread.
+    What a row would add is the hypervolume between its predictions, at best, and the front as it was measured. Rows
+    that would add nothing, and all rows where there are too many objectives for the volume, follow by an even spread.
     """
     visited = visit(predicted, pool)
     front = archive.front.where(archive.front.violation <= 0)
     chosen = np.empty(0, dtype=np.int64)
     if len(front) and len(predicted.names) <= EXACT:
         feasible = np.flatnonzero(visited.violation <= 0)
-        chosen = feasible[most_added(visited.F[feasible], n, front.F)]
+        chosen = feasible[Hopes.of(predicted, visited[feasible], optimism).most_added(n, front.F)]
     rest = np.setdiff1d(np.arange(len(visited)), chosen)
     there = np.vstack([front.F.reshape(-1, len(predicted.names)), visited.F[chosen]])
     return visited[np.concatenate([chosen, rest[order(visited[rest], n - len(chosen), there)]])]
@@ -214,27 +217,3 @@ def _fitted(name: str, surrogate: Surrogate, X: Encodings, y: Values) -> Functio
         reason = f"{type(error).__name__}: {error}"
         log.warning("no surrogate of %s (%s): the nearest measured architecture stands in", name, reason)
         return lambda rows: np.array([y[(row != X).sum(axis=1).argmin()] for row in rows], dtype=np.float64)
-
-
-def _finite(name: str, function: Function, y: Values) -> Function:
-    """The function, with the worst measured value where it says nothing usable. It says so once."""
-    faults = itertools.count()
-
-    def guarded(X: Encodings) -> Values:
-        predicted, reason = _predicted(function, X)
-        bad = ~np.isfinite(predicted)
-        if bad.any() and not next(faults):
-            log.warning("no prediction of %s for %d of %d rows: %s", name, bad.sum(), len(bad), reason)
-        return np.where(bad, y.max(), predicted)
-
-    return guarded
-
-
-def _predicted(function: Function, X: Encodings) -> tuple[Values, str]:
-    """Values (n,), and a reason for those that are not finite."""
-    try:
-        return np.asarray(function(X), dtype=np.float64).reshape(len(X)), "no finite value"
-    except NatError:
-        raise
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the search goes on without it
-        return np.full(len(X), np.nan), f"{type(error).__name__}: {error}"

@@ -42,6 +42,7 @@ from nat_core.contracts import (
     Split,
     StaticNetwork,
     Surrogate,
+    UncertainFunction,
 )
 from nat_core.encoding import (
     Architecture,
@@ -278,6 +279,12 @@ class CostModelContract(_OnSmallSpace):
         assert (cost_model(X) == y).all()
 
 
+def _uncertain(function: object) -> UncertainFunction:
+    if not isinstance(function, UncertainFunction):
+        pytest.skip("it does not say how far it may be wrong")
+    return function
+
+
 class SurrogateContract(_OnSmallSpace):
     """Needs the fixture `surrogate`; override `space` where it was made for another than the small one."""
 
@@ -344,6 +351,30 @@ class SurrogateContract(_OnSmallSpace):
         first = np.array(function(rows))
         surrogate.fit(X, -y)
         assert (function(rows) == first).all()
+
+    def test_hopes_are_predictions_less_what_is_unsure(self, space: SearchSpace, surrogate: Surrogate) -> None:
+        X, y = _smooth(space, 40)
+        function, rows = _uncertain(surrogate.fit(X[:25], y[:25])), space.sample(50, np.random.default_rng(9))
+        near = 1e-6 * np.ptp(y)
+        assert function.at_best(rows, 0.0) == pytest.approx(list(function(rows)), rel=1e-6, abs=near)
+        for deviations in (0.5, 1.0, 3.0):
+            hoped = function.at_best(rows, deviations)
+            _require_finite(hoped, 50)
+            assert (hoped <= function(rows) + near).all()
+            together = function.believe(rows).at_best(deviations)
+            assert together == pytest.approx(list(hoped), rel=1e-4, abs=1e-4 * np.ptp(y))
+        assert len(function.at_best(rows[:0], 1.0)) == 0
+
+    def test_what_is_known_leaves_less_to_hope_for(self, space: SearchSpace, surrogate: Surrogate) -> None:
+        X, y = _smooth(space, 40)
+        function = _uncertain(surrogate.fit(X[:25], y[:25]))
+        belief = function.believe(X[25:])
+        before = belief.at_best(1.0)
+        for row in (0, 3):
+            after = belief.knowing(row).at_best(1.0)
+            _require_finite(after, len(X[25:]))
+            assert (after >= before - 1e-6 * np.ptp(y)).all()
+        assert (belief.at_best(1.0) == before).all()
 
     def test_its_arguments_stay_as_they_are(self, space: SearchSpace, surrogate: Surrogate) -> None:
         X, y = _smooth(space, 30)

@@ -141,6 +141,8 @@ class Careless:
             "unvaried": lambda rows: np.full(len(rows), np.nan if (np.ptp(X, axis=0) == 0).any() else 0.0),
             "noise": lambda rows: np.random.default_rng().random(len(rows)),
         }
+        if self.fault in {"fears", "forgets", "is sure of too much"}:
+            return Unsure(self.fault, float(y.mean()))
         return answers.get(self.fault, lambda rows: np.full(len(rows), y.mean()) + 1e-9 * rows.sum(axis=1))
 
     def propose(self, problem, archive, n, rng):
@@ -159,6 +161,27 @@ class Careless:
         if self.fault == "changes X":
             X[:] = 0
         return {"mean": np.full(len(X), X.mean() if len(X) else 0.0), "changes X": np.zeros(len(X))}[self.fault]
+
+
+class Unsure:
+    """A function, and a belief, that breaks a promise about what it does not know."""
+
+    def __init__(self, fault, mean, rows=None, wide=1.0):
+        self.fault, self.mean, self.rows, self.wide = fault, mean, rows, wide
+
+    def __call__(self, rows):
+        return np.full(len(rows), self.mean)
+
+    def believe(self, rows):
+        return Unsure(self.fault, self.mean, rows, 2.0 if self.fault == "is sure of too much" else 1.0)
+
+    def at_best(self, *given):
+        *rows, deviations = given
+        rows = rows[0] if rows else self.rows
+        return self(rows) - (-1 if self.fault == "fears" else 1) * self.wide * deviations
+
+    def knowing(self, _row):
+        return Unsure(self.fault, self.mean, self.rows, 3.0 * self.wide)
 
 
 class Sloppy(SmallSpace):
@@ -182,6 +205,9 @@ BREAKS = [
     (SurrogateContract, "noise", "test_a_constant_is_predicted_as_it_is"),
     (SurrogateContract, "global", "test_the_same_measurements_give_the_same_predictions"),
     (SurrogateContract, "changes X", "test_its_arguments_stay_as_they_are"),
+    (SurrogateContract, "fears", "test_hopes_are_predictions_less_what_is_unsure"),
+    (SurrogateContract, "is sure of too much", "test_hopes_are_predictions_less_what_is_unsure"),
+    (SurrogateContract, "forgets", "test_what_is_known_leaves_less_to_hope_for"),
     (OptimizerContract, "known", "test_rows_are_canonical_distinct_and_new"),
     (OptimizerContract, "few", "test_rows_are_canonical_distinct_and_new"),
     (OptimizerContract, "double", "test_rows_are_canonical_distinct_and_new"),
@@ -203,6 +229,14 @@ def test_a_broken_promise_fails_its_test(contract, fault, test):
 def test_an_optimizer_that_only_proposes_is_not_asked():
     with pytest.raises(pytest.skip.Exception, match="no `ask`"):
         DirectOptimizerContract().test_no_rows_on_demand(SmallSpace(), toyrun.Optimizer())
+
+
+@pytest.mark.parametrize(
+    "test", ["test_hopes_are_predictions_less_what_is_unsure", "test_what_is_known_leaves_less_to_hope_for"]
+)
+def test_a_surrogate_that_only_predicts_is_not_asked_what_it_hopes(test):
+    with pytest.raises(pytest.skip.Exception, match="does not say how far it may be wrong"):
+        getattr(SurrogateContract(), test)(SmallSpace(), toyrun.Surrogate())
 
 
 @pytest.mark.parametrize(

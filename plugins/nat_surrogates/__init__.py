@@ -40,11 +40,12 @@ def rbf(
     seed: Annotated[int, "of the random subsets"] = 0,
 ) -> Surrogate:
     """NAT's ensemble of radial-basis interpolants, each on random subsets of features and of measurements."""
+    from nat_surrogates.kriging import Kriged
     from nat_surrogates.learning import Learner
     from nat_surrogates.rbf_ensemble import RbfEnsemble
 
     fit = RbfEnsemble(members, subsets, least_share, sample_fraction, max_samples, kernel, smoothing, seed)
-    return Learner(space, fit)
+    return Learner(space, Kriged(fit, kernel, smoothing))
 
 
 def gp(
@@ -65,10 +66,11 @@ def rbf_single(
     smoothing: Annotated[float, "how far it may miss the measurements; 0 goes through them"] = 0.1,
 ) -> Surrogate:
     """One radial-basis interpolant on all variables, by scipy; linear where the points do not determine its tail."""
+    from nat_surrogates.kriging import Kriged
     from nat_surrogates.learning import Learner
     from nat_surrogates.single_interpolant import Interpolant
 
-    return Learner(space, Interpolant(kernel, smoothing))
+    return Learner(space, Kriged(Interpolant(kernel, smoothing), kernel, smoothing))
 
 
 def mlp(

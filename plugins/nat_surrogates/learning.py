@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ from threadpoolctl import ThreadpoolController
 from nat_core.contracts import FeatureSpace, Function, SearchSpace
 from nat_core.encoding import Encodings, Values, sizes
 from nat_surrogates.linear_model import Ridge
-from nat_surrogates.points import Fit, Matrix, Points, Regressor
+from nat_surrogates.points import Fit, Matrix, Points, Regressor, UncertainRegressor
 
 __all__ = ["Fitted", "Inputs", "Learner", "Matrix", "Points", "Regressor", "averaged", "features", "learn", "varying"]
 
@@ -146,6 +146,66 @@ class Fitted:
             return np.full(len(Z), np.nan), f"failed ({error})"
 
 
+@dataclass(frozen=True)
+class Uncertain:
+    """A fitted surrogate that knows how far it may be wrong, as an `UncertainFunction`."""
+
+    fitted: Fitted
+    regressor: UncertainRegressor  # the first of the chain
+
+    def __call__(self, X: Encodings) -> Values:
+        """The predictions for rows X, (n,), finite."""
+        return self.fitted(X)
+
+    def at_best(self, X: Encodings, deviations: float) -> Values:
+        """The predictions less so many standard deviations, (n,); where these cannot be told, the predictions."""
+        if not len(X):
+            return np.zeros(0)
+        Z = self.fitted.inputs(X)
+        try:
+            with BLAS.limit(limits=1, user_api="blas"):
+                lower = self.regressor(Z) - deviations * np.sqrt(self.regressor.variance(Z))
+            hoped = self.fitted.unit.measured(lower)
+        except FAILURES:
+            return self(X)
+        return hoped if np.isfinite(hoped).all() else np.where(np.isfinite(hoped), hoped, self(X))
+
+    def believe(self, X: Encodings) -> Beliefs:
+        """What it takes the rows to be, together; where that cannot be told, certainly what is predicted."""
+        predicted, Z = self(X), self.fitted.inputs(X)
+        try:
+            with BLAS.limit(limits=1, user_api="blas"):
+                mean, covariance, noise = self.regressor(Z), self.regressor.covariance(Z), self.regressor.noise()
+        except FAILURES:
+            mean, covariance, noise = np.full(len(X), np.nan), np.zeros((len(X), len(X))), 1.0
+        return Beliefs(self.fitted.unit, predicted, mean, covariance, noise)
+
+
+@dataclass(frozen=True)
+class Beliefs:
+    """A `Belief`: means and covariances on the scale that regressors learn on."""
+
+    unit: Unit
+    predicted: Values  # in the objective's unit: what stands in where the others are not finite
+    mean: Values
+    covariance: Matrix
+    noise: float  # variance of a measurement
+
+    def at_best(self, deviations: float) -> Values:
+        """The predictions less so many standard deviations, (n,), in the objective's own unit."""
+        spread = np.sqrt(np.maximum(self.covariance.diagonal(), 0.0))
+        hoped = self.unit.measured(self.mean - deviations * spread)
+        return np.where(np.isfinite(hoped), hoped, self.predicted)
+
+    def knowing(self, row: int) -> Beliefs:
+        """The belief once a row has been measured: conditioning does not ask for the value."""
+        with_all = self.covariance[:, row]
+        total = with_all[row] + self.noise
+        if total <= 0:  # nothing is left to be known
+            return self
+        return replace(self, covariance=self.covariance - np.outer(with_all, with_all) / total)
+
+
 def learn(fit: Fit, space: SearchSpace, X: Encodings, y: Values) -> Function:
     """Fit on distinct, scaled points; where that cannot be done, a ridge regression, then the mean, with a warning.
 
@@ -159,7 +219,9 @@ def learn(fit: Fit, space: SearchSpace, X: Encodings, y: Values) -> Function:
     unit = Unit.of(y)
     if unit.span == 0:
         return Fitted(inputs, unit, (MEAN,))
-    return Fitted(inputs, unit, chain((("the surrogate", fit), *STAND_INS), Z, unit.scaled(y)))
+    fitted = Fitted(inputs, unit, chain((("the surrogate", fit), *STAND_INS), Z, unit.scaled(y)))
+    first = fitted.chain[0][1]
+    return Uncertain(fitted, first) if isinstance(first, UncertainRegressor) else fitted
 
 
 def chain(links: tuple[tuple[str, Fit], ...], Z: Points, y: Values) -> tuple[tuple[str, Regressor], ...]:

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kendalltau
 
-from nat_core.contracts import Function, Surrogate
+from nat_core.contracts import Belief, Function, Surrogate, UncertainFunction
 from nat_core.encoding import Encodings, Values
 from nat_core.errors import ConfigError
 from nat_core.seeding import rng
@@ -50,6 +50,21 @@ class Chosen:
 
 
 @dataclass(frozen=True)
+class UncertainChosen(Chosen):
+    """A winner that knows how far it may be wrong."""
+
+    function: UncertainFunction
+
+    def at_best(self, X: Encodings, deviations: float) -> Values:
+        """The predictions less so many standard deviations, (n,)."""
+        return self.function.at_best(X, deviations)
+
+    def believe(self, X: Encodings) -> Belief:
+        """What it takes the rows to be, together."""
+        return self.function.believe(X)
+
+
+@dataclass(frozen=True)
 class Switching:
     """A `Surrogate`. The factory `nat_surrogates.adaptive` describes the options."""
 
@@ -71,7 +86,10 @@ class Switching:
         X, y = averaged(X, y)
         winner, note = self._compared(X, y)
         LOG.info("surrogate: %s", note)
-        return Chosen(winner.surrogate.fit(X, y), winner.name, note)
+        function: object = winner.surrogate.fit(X, y)
+        if isinstance(function, UncertainFunction):
+            return UncertainChosen(function, winner.name, note)
+        return Chosen(function, winner.name, note)  # type: ignore[arg-type]
 
     def _compared(self, X: Encodings, y: Values) -> tuple[Candidate, str]:
         """The candidate with the best score, the first of equals, and a line about it."""

@@ -8,20 +8,31 @@ from sklearn.gaussian_process.kernels import Matern
 
 from nat_core.errors import ConfigError
 from nat_surrogates import gp
-from nat_surrogates.gaussian_process import posterior_mean, telling
+from nat_surrogates.gaussian_process import posterior
+from nat_surrogates.points import telling
 
 
 def test_the_posterior_mean_is_the_textbooks():
     rng = np.random.default_rng(0)
     Z, asked = rng.random((40, 3)), rng.random((20, 3))
     y = np.sin(5 * Z).sum(axis=1) + 0.1 * rng.standard_normal(40)
-    predict = posterior_mean(Z, y)
-    kernel = predict.__closure__[0].cell_contents.kernel_
+    predict = posterior(Z, y)
+    kernel = predict.process.kernel_
     matern, white = kernel.k1, kernel.k2.noise_level
     assert isinstance(matern, Matern)
     scaled = (y - y.mean()) / y.std()
     twin = matern(asked, Z) @ np.linalg.solve(matern(Z) + white * np.eye(40), scaled) * y.std() + y.mean()
     np.testing.assert_allclose(predict(asked), twin, rtol=1e-6)
+
+
+def test_errors_are_those_of_the_library_without_the_noise():
+    rng = np.random.default_rng(0)
+    Z, asked = rng.random((40, 3)), rng.random((20, 3))
+    found = posterior(Z, 3 * np.sin(5 * Z).sum(axis=1) + 0.3 * rng.standard_normal(40))
+    assert found.noise() > 1e-3
+    theirs = found.process.predict(asked, return_cov=True)[1] - found.noise() * np.eye(20)
+    np.testing.assert_allclose(found.covariance(asked), theirs, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(found.variance(asked), theirs.diagonal(), rtol=0, atol=1e-10)
 
 
 def test_a_linear_objective_gives_no_convergence_warning(space):
