@@ -329,6 +329,15 @@ class UncertainFunction(Protocol):
         """What it takes a few hundred rows to be, together."""
 
 
+@runtime_checkable
+class Explained(Protocol):
+    """A fitted surrogate that says how it came about. Optional: any `Function` will do."""
+
+    @property
+    def note(self) -> str:
+        """One line for a person, such as who won a comparison and by what; it stays with the run. Empty: nothing."""
+
+
 class PredictedProblem(Protocol):
     """What an optimizer sees: every objective cheap, costly ones replaced by their surrogates."""
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from nat_core.contracts import Belief, Function, UncertainFunction
+from nat_core.contracts import Belief, Explained, Function, UncertainFunction
 from nat_core.encoding import Encodings, Objectives, Values
 from nat_core.errors import NatError
 from nat_core.pareto import most_added
@@ -23,6 +23,8 @@ from nat_core.problem import Predicted
 from nat_core.proposals import Visited
 
 log = logging.getLogger("nat_core")
+
+_LONGEST = 500  # characters of a note: a record stays small
 
 
 def at_best(functions: Mapping[str, Function], deviations: float) -> dict[str, Function]:
@@ -88,9 +90,24 @@ class Hopes:
 
 def guarded(name: str, function: Function, y: Values) -> Function:
     """The function, with the worst measured value where it says nothing usable. It says so once."""
-    plain = _Guarded(name, function, float(y.max()))
+    plain = _Guarded(name, function, float(y.max()), _note(name, function))
     uncertain = _uncertain(function)
     return plain if uncertain is None else _GuardedUncertain(plain, uncertain)
+
+
+def notes(functions: Mapping[str, object]) -> dict[str, str]:
+    """What guarded functions say of themselves, by objective, where they say anything."""
+    return {name: f.note for name, f in functions.items() if isinstance(f, Explained) and f.note}
+
+
+def _note(name: str, function: object) -> str:
+    """The note of a plugin's function in one line; empty where there is none."""
+    try:
+        note = function.note if isinstance(function, Explained) else ""
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; nothing hangs on a note
+        log.warning("the surrogate of %s has no note: %s: %s", name, type(error).__name__, error)
+        return ""
+    return " ".join(note.split())[:_LONGEST] if isinstance(note, str) else ""
 
 
 @dataclass(frozen=True)
@@ -100,6 +117,7 @@ class _Guarded:
     name: str
     function: Function
     worst: float
+    note: str = ""
     faults: Iterator[int] = field(default_factory=itertools.count, compare=False, repr=False)
 
     def __call__(self, X: Encodings) -> Values:
@@ -119,6 +137,10 @@ class _GuardedUncertain:
 
     def __call__(self, X: Encodings) -> Values:
         return self.plain(X)
+
+    @property
+    def note(self) -> str:
+        return self.plain.note
 
     def at_best(self, X: Encodings, deviations: float) -> Values:
         hoped, _ = _predicted(lambda rows: self.uncertain.at_best(rows, deviations), X)

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Any
 
 import numpy as np
 
@@ -35,6 +36,7 @@ class Batch:
     X: Encodings
     predicted: Objectives | None = None
     dropped: tuple[Architecture, ...] = ()  # what leaves the archive to make room
+    surrogates: Mapping[str, str] = field(default_factory=dict)  # objective → what its surrogate said of itself
 
 
 @dataclass
@@ -65,7 +67,11 @@ class Ledger:
         dropped = tuple(tuple(a) for a in record["dropped"])
         shape = len(X), len(self.problem.names)
         F = None if predicted is None else np.array(predicted, dtype=np.float64).reshape(shape)
-        return Batch(X, F, dropped)
+        return Batch(X, F, dropped, notes(record))
+
+    def notes(self, iteration: int) -> dict[str, str]:
+        """What the surrogates of an iteration said of themselves, by objective."""
+        return notes(self.journal.first("proposed", iteration=iteration) or {})
 
     def record(self, iteration: int, batch: Batch) -> None:
         """Make a batch durable, before anything is done for it."""
@@ -77,6 +83,7 @@ class Ledger:
             architectures=batch.X.tolist(),
             predicted=predicted,
             dropped=[list(a) for a in batch.dropped],
+            surrogates=dict(batch.surrogates),
             seconds=_rounded(seconds),
         )
 
@@ -151,6 +158,11 @@ def evaluation(record: Record, names: tuple[str, ...], predicted: list[float] | 
         predicted=None if predicted is None else tuple(predicted),
         failure=record.get("reason", ""),
     )
+
+
+def notes(proposed: Mapping[str, Any]) -> dict[str, str]:
+    """What the surrogates behind a `proposed` record said of themselves, by objective; older journals lack it."""
+    return dict(proposed.get("surrogates", {}))
 
 
 def replay(records: Iterable[Record], names: tuple[str, ...]) -> Iterator[Archive]:

@@ -22,7 +22,7 @@ from nat_core.archive import Archive
 from nat_core.contracts import DirectOptimizer, Function, Optimizer, Surrogate
 from nat_core.encoding import Architecture, Encodings, Values, corners, new_rows, sized_encodings, sizes
 from nat_core.errors import ConfigError, FailureBudgetError, NatError
-from nat_core.hopes import Hopes, at_best, guarded
+from nat_core.hopes import Hopes, at_best, guarded, notes
 from nat_core.ledger import Batch, Ledger
 from nat_core.pareto import EXACT, spread
 from nat_core.problem import Predicted, Problem
@@ -110,7 +110,8 @@ def propose(
         hoped = problem.predict(at_best(learnt, plan.optimism))
         pool = worthy(problem, optimizer.propose(hoped, archive, max(plan.pool, plan.batch), draw), known)
         chosen = choose(predicted, pool, archive, plan.batch, plan.optimism)
-    return Batch(chosen.X, chosen.F, leaving(archive, len(chosen), plan.capacity))
+    said = notes({name: function for name, function in learnt.items() if name in problem.estimators})
+    return Batch(chosen.X, chosen.F, leaving(archive, len(chosen), plan.capacity), said)
 
 
 def ask(

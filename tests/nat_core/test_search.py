@@ -6,7 +6,9 @@ import itertools
 import logging
 import math
 import random
+import shutil
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -585,7 +587,7 @@ def test_the_test_split_is_asked_once_for_each_and_a_failure_is_said(place, capl
 def test_a_batch_comes_back_as_it_was_recorded(place):
     problem = Problem(Space(), ("distance", "size"), {}, {})
     batches = [
-        Batch(np.array([(1, 2, 3, 0)]), np.array([(0.1, 2.0)]), ((0, 0, 0, 0),)),
+        Batch(np.array([(1, 2, 3, 0)]), np.array([(0.1, 2.0)]), ((0, 0, 0, 0),), {"distance": "τ of gp 0.93"}),
         Batch(np.empty((0, 4), dtype=np.int64), np.empty((0, 2))),
         Batch(np.array([(1, 1, 1, 1)])),
     ]
@@ -597,6 +599,78 @@ def test_a_batch_comes_back_as_it_was_recorded(place):
             assert (found.X == batch.X).all()
             assert found.X.shape == batch.X.shape
             assert found.dropped == batch.dropped
+            assert found.surrogates == ledger.notes(i) == batch.surrogates
             assert (found.predicted is None) == (batch.predicted is None)
             assert batch.predicted is None or (found.predicted == batch.predicted).all()
         assert ledger.batch(3) is None
+        assert ledger.notes(3) == {}
+
+
+class Telling(Surrogate):
+    """Fitted functions that say so many measurements they learnt from; and how far they may be wrong, if asked to."""
+
+    def __init__(self, note=lambda n: f"of\n {n}", *, uncertain=False):
+        self.note, self.uncertain = note, uncertain
+
+    def fit(self, X, y):
+        predict, note = super().fit(X, y), self.note
+
+        class Fitted:
+            def __call__(self, rows):
+                return predict(rows)
+
+            @property
+            def note(self):
+                return note(len(X))
+
+        class Unsure(Fitted):
+            def at_best(self, rows, deviations):
+                return predict(rows) - deviations
+
+            def believe(self, _rows):
+                raise RuntimeError("does not know")
+
+        return Unsure() if self.uncertain else Fitted()
+
+
+@pytest.mark.parametrize("uncertain", [False, True])
+def test_what_surrogates_say_of_themselves_is_recorded(place, uncertain):
+    toy = Toy(surrogate=Telling(uncertain=uncertain))
+    toy.run(place)
+    said = [r["surrogates"] for r in read(place / "journal.jsonl") if r["kind"] == "proposed"]
+    assert said == [{}, {"distance": "of 5"}, {"distance": "of 9"}]  # one line; the cost has no surrogate
+    before = tree(place)
+    replace(toy, surrogate=Surrogate()).run(place)  # nothing is fitted again
+    assert tree(place) == before
+
+
+def impossible(n):
+    raise RuntimeError(f"no note of {n}")
+
+
+@pytest.mark.parametrize(
+    ("note", "recorded"),
+    [(impossible, {}), (lambda n: n, {}), (lambda _: " \n", {}), (lambda _: "x" * 9999, {"distance": "x" * 500})],
+)
+def test_a_note_is_a_short_line_or_nothing(place, note, recorded, caplog):
+    toy = Toy(surrogate=Telling(note))
+    assert len(toy.run(place)) == 13
+    assert [r["surrogates"] for r in read(place / "journal.jsonl") if r["kind"] == "proposed"][1:] == 2 * [recorded]
+    assert caplog.text.count("no note of 5") == (note is impossible)
+
+
+def test_a_journal_without_notes_is_gone_on_with(tmp_path, place):
+    """As they were written before there were notes."""
+    toy = Toy(surrogate=Telling())
+    whole = toy.run(place)
+    with Journal(tmp_path / "journal.jsonl", Quiet()) as old:
+        for record in itertools.takewhile(lambda r: r.get("iteration", 0) < 2, read(place / "journal.jsonl")):
+            fields = {k: v for k, v in record.items() if k not in {"kind", "crc", "surrogates"}}
+            old.append(record["kind"], **fields)
+    shutil.copytree(place / "weights", tmp_path / "weights")
+    assert toy.run(tmp_path) == whole
+    assert ["surrogates" in r for r in read(tmp_path / "journal.jsonl") if r["kind"] == "proposed"] == [
+        False,
+        False,
+        True,
+    ]
