@@ -14,10 +14,7 @@ A row of its input, (128,), for layer i = 4 · stage + position, all zero where 
 from __future__ import annotations
 
 import hashlib
-import io
 import math
-import pickle
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -28,6 +25,7 @@ from numpy.typing import NDArray
 from nat_core.contracts import Measurement, SearchSpace
 from nat_core.encoding import Encodings, Values, Variable
 from nat_core.errors import ConfigError
+from nat_core.tensors import parse
 
 WIDTH, RESOLUTIONS = 1.2, (160, 176, 192, 208, 224)  # smaller sides are outside what it was trained on
 LAYERS, SKIP, INPUTS = 20, 0, 128
@@ -113,7 +111,7 @@ def read(name: str) -> tuple[Weights, str]:
     except (OSError, ValueError, RuntimeError) as error:  # also ~nobody, and what cannot be a name
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"cannot read ofa-predictor.weights={name!r}: {reason}") from error
-    tensors = _tensors(file, content)
+    tensors = parse(content, file)
     shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if shapes != SHAPES:
         wrong = [f"{n} is {shapes.get(n, 'absent')}, not {s}" for n, s in SHAPES.items() if shapes.get(n) != s]
@@ -123,25 +121,6 @@ def read(name: str) -> tuple[Weights, str]:
     if bad := [name for name, values in weights.items() if not np.isfinite(values).all()]:
         raise ConfigError(f"{file}: {', '.join(bad)} holds values that are not finite")
     return weights, hashlib.sha256(content).hexdigest()
-
-
-def _tensors(file: Path, content: bytes) -> dict[str, torch.Tensor]:
-    """The tensors of a PyTorch file that holds nothing else."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's remarks on files that are odd; the bad are refused here
-            loaded = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [""])[0]
-        if isinstance(error, pickle.UnpicklingError):  # torch's own text advises to run the file
-            reason = "it holds other objects than tensors, or is damaged"
-        raise ConfigError(
-            f"{file} cannot be read safely ({type(error).__name__}: {reason}); "
-            "expected is a PyTorch file of tensors alone"
-        ) from error
-    if not isinstance(loaded, Mapping) or not all(isinstance(t, torch.Tensor) for t in loaded.values()):
-        raise ConfigError(f"{file} holds a {type(loaded).__name__} that is not a mapping from names to tensors")
-    return {str(name): tensor for name, tensor in loaded.items()}
 
 
 def _listed(choices: Sequence[object]) -> str:

@@ -8,23 +8,18 @@ whose sha256 stands here.
 from __future__ import annotations
 
 import hashlib
-import io
-import pickle
 import re
-import warnings
-import zipfile
-from collections.abc import Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-from safetensors.torch import load as load_safetensors
 
 from nat_core.errors import ConfigError
+from nat_core.tensors import Weights, parse
 from nat_lite.layout import SLOTS
 from nat_lite.space import IMAGENET, NONE
-from nat_lite.supernet import Supernet, Weights, sort_channels
+from nat_lite.supernet import Supernet, sort_channels
 
 if TYPE_CHECKING:
     from nat_lite.space import LiteSpace
@@ -60,7 +55,7 @@ def build(space: LiteSpace, n_classes: int, weights: object) -> Supernet:
         supernet = Supernet(n_classes, space.layout, space.normalisation)
     if weights != NONE:
         file, content = _published() if weights == IMAGENET else _given(weights)
-        _load(supernet, file, _tensors(file, content))
+        _load(supernet, file, parse(content, file))
     return supernet
 
 
@@ -94,35 +89,6 @@ def _given(weights: object) -> tuple[Path, bytes]:
         return file, file.read_bytes()
     except (OSError, ValueError, RuntimeError) as error:  # also ~nobody, and what cannot be a name
         raise ConfigError(f"cannot read lite.weights={str(weights)!r}: {error}") from error
-
-
-def _tensors(file: Path, content: bytes) -> Weights:
-    """The tensors of a file, by their names in it."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's remarks on files that are odd; the bad are refused here
-            loaded = load_safetensors(content) if content[8:9] == b"{" else _torch_file(content)
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [""])[0]
-        if isinstance(error, pickle.UnpicklingError):  # torch's own text advises to run the file
-            reason = "it holds other objects than tensors, or is damaged"
-        raise ConfigError(
-            f"{file} cannot be read safely ({type(error).__name__}: {reason}); accepted are safetensors, and PyTorch "
-            "files that hold tensors alone"
-        ) from error
-    if not isinstance(loaded, Mapping) or not all(isinstance(t, torch.Tensor) for t in loaded.values()):
-        raise ConfigError(f"{file} holds a {type(loaded).__name__} that is not a mapping from names to tensors")
-    return {str(name): tensor for name, tensor in loaded.items()}
-
-
-def _torch_file(content: bytes) -> object:
-    """What `torch.save` wrote. It compresses nothing; what is compressed could grow a thousandfold."""
-    if content.startswith(b"PK"):
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            if any(part.compress_type != zipfile.ZIP_STORED for part in archive.infolist()):
-                raise ValueError("its parts are compressed, and torch writes none that are")
-    loaded: object = torch.load(io.BytesIO(content), map_location="cpu", weights_only=True)
-    return loaded
 
 
 def _load(supernet: Supernet, file: Path, tensors: Weights) -> None:

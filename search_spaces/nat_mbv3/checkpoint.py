@@ -17,10 +17,10 @@ from safetensors.torch import save_file
 
 from nat_core.durable import sha256
 from nat_core.errors import ConfigError
+from nat_core.tensors import Weights, read, shown
 from nat_mbv3.catalogue import checkpoint_file
 from nat_mbv3.layout import MAX_DEPTH
 from nat_mbv3.supernet import Elastic, Supernet, width_key
-from nat_mbv3.tensors import Weights, read, shown
 
 if TYPE_CHECKING:
     from nat_mbv3.space import MobileNetV3Space

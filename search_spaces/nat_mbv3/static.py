@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from nat_core.errors import ConfigError
+from nat_core.tensors import Weights, read
 from nat_mbv3.checkpoint import rename, require_fit
 from nat_mbv3.layout import STAGES, Layout
 from nat_mbv3.net_config import NetConfig, read_config
 from nat_mbv3.network import FirstLayer, MobileLayer, MobileNetV3
-from nat_mbv3.tensors import Weights, read
 
 
 def static_network(config: Path, weights: Path) -> tuple[NetConfig, MobileNetV3]:

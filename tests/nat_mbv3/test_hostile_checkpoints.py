@@ -21,8 +21,8 @@ import pytest
 import torch
 from safetensors.torch import save, save_file
 
+from nat_core import tensors
 from nat_core.errors import ConfigError
-from nat_mbv3 import tensors
 
 MOST_SECONDS, MOST_BYTES = 1.0, 100e6
 

@@ -198,7 +198,7 @@ def test_truncated_files(state, file, how):
     n = len(whole)
     for length in sorted({*range(64), *(n * i // 60 for i in range(60)), *range(n - 40, n)}):
         file.write_bytes(whole[:length])
-        with pytest.raises(ConfigError, match="some checkpoint is not a checkpoint that can be read safely"):
+        with pytest.raises(ConfigError, match="some checkpoint cannot be read safely"):
             checkpoint.read(file)
 
 
