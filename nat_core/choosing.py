@@ -29,22 +29,24 @@ class Pick:
 
     evaluation: Evaluation
     costs: Mapping[str, float]  # what is bounded but no objective of the run
-    score: float  # the trade-off mu (larger is better, inf: nothing beside it), or the achievement (smaller is better)
+    score: float  # the trade-off mu (larger is better, inf: nothing beside it), the achievement, or the value (smaller)
     towards: Evaluation | None = None  # the neighbour with the cheapest step
     steps: Mapping[str, float] | None = None  # that step, as shares of each range; or how far each wish is missed
+    equals: int = 0  # so many others within the bounds have the same value of what should be least
 
 
 @dataclass(frozen=True)
 class Choice:
     """Some picks, best first, from so many."""
 
-    method: str  # knee | preference
+    method: str  # knee | preference | best
     bounds: tuple[Constraint, ...]
     preference: Mapping[str, float]
     on_front: int
     within: int  # of these are within the bounds
     asked: int  # so many picks were asked for
     picks: tuple[Pick, ...]
+    best: str = ""  # the objective that should be least
 
 
 def choose(
@@ -53,9 +55,11 @@ def choose(
     preference: Mapping[str, float] | None = None,
     n: int = 1,
     costs: Mapping[str, Callable[[Encodings], Values]] | None = None,
+    best: str = "",
 ) -> Choice:
-    """At most `n` distinct picks. `costs` prices those bounded names that are no objectives of the front.
+    """At most `n` distinct picks: by trade-off, by a preference, or those with the least of the objective `best`.
 
+    `costs` prices those bounded names that are no objectives of the front.
     Raises `ConfigError` if nothing is within the bounds, naming what comes nearest.
     """
     values = {name: front.F[:, i] for i, name in enumerate(front.names)}
@@ -63,8 +67,12 @@ def choose(
     rows = _within(values | priced, bounds)
     F = normalised(front.F, front.F)[rows]
     wished = dict(preference or {})
+    method, equals = "preference" if wished else "best" if best else "knee", np.zeros(len(F), dtype=np.int64)
     if wished:
         ranked, score, towards, steps = _by_preference(front, F, wished)
+    elif best:
+        ranked, score, towards, steps = _by_value(front, F, rows, best)
+        equals = (score[:, None] == score).sum(axis=1) - 1
     else:
         ranked, score, towards, steps = _by_trade_off(front, F)
     evaluations = front.evaluations
@@ -75,10 +83,11 @@ def choose(
             float(score[i]),
             None if towards[i] == i else evaluations[rows[towards[i]]],
             dict(zip(wished or front.names, steps[i].tolist(), strict=True)),
+            int(equals[i]),
         )
         for i in _distinct(ranked, F)[:n]
     )
-    return Choice("preference" if wished else "knee", tuple(bounds), wished, len(front), len(rows), n, picks)
+    return Choice(method, tuple(bounds), wished, len(front), len(rows), n, picks, best)
 
 
 _Ranked = tuple[list[int], Values, NDArray[np.int64], Objectives]  # rows best first; score, partner and step of each
@@ -106,6 +115,15 @@ def _by_preference(front: Archive, F: Objectives, wished: Mapping[str, float]) -
     weights[named] = 1.0
     score = achievement(F, aspiration, weights)
     return np.argsort(score, kind="stable").tolist(), score, np.arange(len(F)), (F - aspiration)[:, named]
+
+
+def _by_value(front: Archive, F: Objectives, rows: NDArray[np.int64], best: str) -> _Ranked:
+    """The least value of one objective first; of equals, the least of the others, in the order of the run."""
+    column = front.names.index(best)
+    others = np.delete(front.F[rows], column, axis=1)
+    values = front.F[rows, column]
+    ranked = np.lexsort([*others.T[::-1], values])
+    return ranked.tolist(), values, np.arange(len(rows)), np.zeros_like(F)
 
 
 def _distinct(ranked: Sequence[int], F: Objectives) -> list[int]:

@@ -17,6 +17,7 @@ _UNITS = {"": 1.0, "%": 0.01, "M": 1e6}  # as the tables print numbers
 @click.command(name="pick")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--knee", is_flag=True, help="Where moving on costs most for what it gains; the default.")
+@click.option("--best", metavar="OBJECTIVE", help="The least of one objective, such as top1_error, within the bounds.")
 @click.option(
     "--prefer", multiple=True, metavar="OBJECTIVE=VALUE", help="Nearest to a value, such as 'macs=200e6'; repeatable."
 )
@@ -33,6 +34,7 @@ _UNITS = {"": 1.0, "%": 0.01, "M": 1e6}  # as the tables print numbers
 def command(
     run: Path,
     knee: bool,
+    best: str | None,
     prefer: tuple[str, ...],
     at_most: tuple[str, ...],
     at_least: tuple[str, ...],
@@ -41,18 +43,24 @@ def command(
 ) -> None:
     """Choose an architecture from the front of the run in the folder RUN, and say why. Reads only.
 
-    Write values as 300e6 or 300M, 0.05 or 5%. Bounds leave out; from what is left, knee or preference choose.
+    Write values as 300e6 or 300M, 0.05 or 5%. Bounds leave out; from what is left, knee, best or preference choose.
+    The most accurate network below a limit is --best top1_error --max macs=300M.
     """
-    if knee and prefer:
-        raise ConfigError("--knee and --prefer are two ways to choose: give one of them; --max and --min go with both")
+    ways = [way for way, given in (("--knee", knee), ("--best", best), ("--prefer", prefer)) if given]
+    if len(ways) > 1:
+        raise ConfigError(
+            f"{' and '.join(ways)} are {len(ways)} ways to choose: give one of them; --max and --min go with each"
+        )
     bounds = [*(_bound("--max", text, "<=") for text in at_most), *(_bound("--min", text, ">=") for text in at_least)]
     wishes = [_value("--prefer", text) for text in prefer]
     if len({name for name, _ in wishes}) < len(wishes):
         raise ConfigError(f"--prefer is given twice for one objective: {', '.join(prefer)}")
-    _pick(run, bounds, dict(wishes), count, as_json=as_json)
+    _pick(run, bounds, dict(wishes), best or "", count, as_json=as_json)
 
 
-def _pick(folder: Path, bounds: list[Constraint], wishes: dict[str, float], count: int, *, as_json: bool) -> None:
+def _pick(
+    folder: Path, bounds: list[Constraint], wishes: dict[str, float], best: str, count: int, *, as_json: bool
+) -> None:
     import json
 
     from rich.console import Console
@@ -64,11 +72,11 @@ def _pick(folder: Path, bounds: list[Constraint], wishes: dict[str, float], coun
 
     saved = saved_front(folder)
     front = saved.summary.front
-    for name in wishes:
+    for name in (*wishes, *([best] if best else ())):
         if name not in front.names:
             raise ConfigError(unknown("objective of this run", name, front.names, "Bounds may be on any cost."))
     costs = cost_models(saved, [b.name for b in bounds if b.name not in front.names])
-    choice = choose(front, bounds, wishes, count, costs)
+    choice = choose(front, bounds, wishes, count, costs, best)
     if as_json:
         click.echo(json.dumps(choice_document(str(folder), front, choice, saved.space, saved.tested)))
     else:

@@ -19,6 +19,7 @@ from nat_core.report.summary import plain
 from nat_core.report.terminal import number
 
 Tested = Mapping[Architecture, Mapping[str, float]]
+_SCORES = {"knee": "trade_off", "preference": "achievement"}  # the value of one objective is there already
 _NAMES = 3  # objectives in a sentence
 
 
@@ -57,6 +58,8 @@ def because(front: Archive, choice: Choice, place: int, space: SearchSpace) -> s
         sentences.append("It is the only one.")
     elif choice.method == "preference":
         sentences.append(_near(front, choice, pick, place))
+    elif choice.method == "best":
+        sentences.append(_least(front, choice, pick, place))
     elif math.isinf(pick.score):
         sentences.append("Their objectives are all equal; the first is taken.")
     else:
@@ -71,6 +74,7 @@ def choice_document(folder: str, front: Archive, choice: Choice, space: SearchSp
         "method": choice.method,
         "bounds": [f"{b.name}{b.relation}{b.bound!r}" for b in choice.bounds],
         "preference": dict(choice.preference),
+        **({"best": choice.best} if choice.best else {}),
         "front": choice.on_front,
         "within_bounds": choice.within,
         "picks": [
@@ -79,7 +83,7 @@ def choice_document(folder: str, front: Archive, choice: Choice, space: SearchSp
                 "objectives": dict(zip(front.names, map(plain, pick.evaluation.objectives or ()), strict=True)),
                 "costs": {name: _finite(plain(value)) for name, value in pick.costs.items()},
                 "test": dict(tested.get(pick.evaluation.architecture, {})),
-                "trade_off" if choice.method == "knee" else "achievement": _finite(pick.score),
+                **({_SCORES[choice.method]: _finite(pick.score)} if choice.method in _SCORES else {}),
                 "reason": because(front, choice, place, space),
             }
             for place, pick in enumerate(choice.picks)
@@ -139,6 +143,17 @@ def _bound(bound: Constraint) -> str:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
+
+
+def _least(front: Archive, choice: Choice, pick: Pick, place: int) -> str:
+    """The words of a least value."""
+    value = number(choice.best, pick.score)
+    rank = f"it has the least {choice.best}, {value}" if not place else f"it is number {place + 1}, with {value}"
+    if not pick.equals:
+        return f"Of these {rank}."
+    others = [name for name in front.names if name != choice.best][:_NAMES]
+    same = f"{pick.equals} other{'s have' if pick.equals > 1 else ' has'} the same"
+    return f"Of these {rank}; {same}, so {', then '.join(others)} decide{'s' * (len(others) == 1)}."
 
 
 def _name(space: SearchSpace, architecture: Architecture) -> str:

@@ -113,6 +113,38 @@ def test_a_preference_is_met(run):
     assert missing["objectives"]["macs"] < least + 0.2 * (wished - least)
 
 
+def test_the_best_within_the_bounds(run):
+    folder, F, _ = run
+    bound = median(row[1] for row in F.values())
+    within = sorted((row[0], name) for name, row in F.items() if row[1] <= bound)
+    words = ("--best", "top1_error", "--max", f"macs={bound!r}")
+    document = asked("pick", folder, *words, "-n", 3)
+    assert (document["method"], document["best"]) == ("best", "top1_error")
+    assert [pick["architecture"] for pick in document["picks"]] == [name for _, name in within[:3]]
+    shown = [f"{100 * error:.2f} %" for error, _ in within]
+    reasons = [pick["reason"] for pick in document["picks"]]
+    assert reasons[0].endswith(f" macs <= {bound / 1e6:,.3f} M. Of these it has the least top1_error, {shown[0]}.")
+    assert reasons[2].endswith(f"Of these it is number 3, with {shown[2]}.")
+    assert not {"trade_off", "achievement"} & document["picks"][0].keys()
+    assert reasons[0] in " ".join(ask("pick", folder, *words).split())
+
+
+def test_what_decides_among_equals_is_said(tmp_path, write):
+    folder, *_ = write(3, 4)
+    (tmp_path / "run.toml").write_text((folder / "run.toml").read_text())
+    values = iter([(0.1, 5.0, 1.0), (0.1, 2.0, 7.0), (0.2, 1.0, 0.5), (0.1, 3.0, 3.0)])
+    with Journal(tmp_path / "journal.jsonl", Quiet()) as copy:
+        for line in (folder / "journal.jsonl").read_text().splitlines():
+            rest = {k: v for k, v in json.loads(line).items() if k not in {"kind", "crc"}}
+            if (kind := json.loads(line)["kind"]) == "measured":
+                rest["objectives"] = dict(zip(NAMES, next(values), strict=False))
+            copy.append(kind, **rest)
+    (pick,) = asked("pick", tmp_path, "--best", "top1_error")["picks"]
+    assert pick["objectives"]["macs"] == 2
+    said = "Of these it has the least top1_error, 10.00 %; 2 others have the same, so macs, then latency_ms decide."
+    assert pick["reason"].endswith(said)
+
+
 def test_nothing_is_wider_than_the_terminal(run):
     folder, F, _ = run
     for columns in (60, 80, 120):
@@ -166,6 +198,11 @@ def test_a_front_outside_the_constraints_says_so(write):
         (("--max", "macs=0"), "none of the 60 architectures on the front meets macs<=0: the smallest macs there is"),
         (("--max", "params=1"), "the smallest params there is 2,"),
         (("--knee", "--prefer", "macs=1"), "give one of them"),
+        (("--best", "macs", "--prefer", "macs=1"), "--best and --prefer are 2 ways to choose: give one of them"),
+        (("--best", "macs", "--knee"), "--knee and --best are 2 ways to choose"),
+        (("--best", "mac"), "unknown objective of this run 'mac'. Did you mean 'macs'?"),
+        (("--best", "params"), "unknown objective of this run 'params'"),
+        (("--best", "macs", "--max", "macs=0"), "none of the 60 architectures on the front meets macs<=0"),
         (("--prefer", "macs=1", "--prefer", "macs=2"), "--prefer is given twice"),
     ],
 )

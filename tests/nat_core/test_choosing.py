@@ -172,3 +172,22 @@ def test_bounds_that_nothing_meets_are_refused_with_what_is_near():
         choose(front, both)
     assert "macs<=10 alone is met by 1; error<=2 alone is met by 2" in str(caught.value)
     assert str(caught.value).endswith("the nearest one has macs=10, error=2.5")
+
+
+@given(fronts, st.data())
+def test_the_best_has_the_least_value_within_the_bounds(front, data):
+    best = data.draw(st.sampled_from(front.names))
+    bound = data.draw(st.sampled_from(front.F[:, 0].tolist()))
+    choice = choose(front, [Constraint("a", "<=", bound)], n=3, best=best)
+    column = front.names.index(best)
+    values = sorted(e.objectives[column] for e in front if e.objectives[0] <= bound)
+    assert (choice.method, choice.best, choice.within) == ("best", best, len(values))
+    assert [pick.evaluation.objectives[column] for pick in choice.picks] == values[:3]
+    assert [pick.score for pick in choice.picks] == values[:3]
+
+
+def test_the_others_decide_among_equals_in_their_order():
+    front = archive([(2, 1, 0, 9), (1, 1, 5, 0), (1, 1, 4, 1), (0, 2, 9, 9), (9, 3, 0, 0), (1, 1, 4, 1)])
+    choice = choose(front, n=6, best="b")
+    assert [pick.evaluation.architecture for pick in choice.picks] == [(2,), (1,), (0,), (3,), (4,), (5,)]
+    assert [pick.equals for pick in choice.picks] == [3, 3, 3, 0, 0, 3]
