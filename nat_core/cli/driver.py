@@ -19,7 +19,7 @@ from nat_core.forecast import Forecast, forecast
 from nat_core.parts import shorthands
 from nat_core.report.preflight import preflight_document, preflight_lines, preflight_table
 from nat_core.report.summary import Summary, document, summarise
-from nat_core.report.terminal import ROWS, Display, duration, front_table
+from nat_core.report.terminal import ROWS, Display, duration, front_table, origins
 from nat_core.run import Parts, Run, build, find_parts, finish, is_run, iterate, new_folder, opened
 from nat_core.stopping import noted
 
@@ -68,7 +68,7 @@ def show_front(folder: Path, *, whole: bool, as_json: bool) -> None:
         click.echo(json.dumps(document(str(folder), saved.summary, saved.space, saved.tested)))
     else:
         table = front_table(saved.summary, saved.space, saved.tested, folder, None if whole else ROWS)
-        Console().print(table)
+        Console().print(table, *origins(saved.summary), sep="\n")
 
 
 def _drive(parts: Parts, folder: Path, accept: frozenset[str], *, as_json: bool) -> None:
@@ -79,7 +79,7 @@ def _drive(parts: Parts, folder: Path, accept: frozenset[str], *, as_json: bool)
         click.echo(json.dumps(document(str(folder), summary, run.space, tested)))
         return
     console = Console()
-    console.print(front_table(summary, run.space, tested, folder))
+    console.print(front_table(summary, run.space, tested, folder), *origins(summary), sep="\n")
     console.print(f"\nThe run is in {folder}", highlight=False, soft_wrap=True)
 
 
@@ -101,7 +101,8 @@ def _search(run: Run, accept: frozenset[str]) -> tuple[Summary, dict[tuple[int, 
         with Display(console, run.space, expected, run.plan.iterations) as display:
             shown.append(display)
             seen = list[Archive]()
-            for summary in summarise(_noting(iterate(run, ledger), seen), run.problem.estimators):
+            archives = _noting(iterate(run, ledger), seen)
+            for summary in summarise(archives, run.problem.estimators, ledger.notes):
                 display.show(summary)
             return summary, finish(run, ledger, seen[-1])
 

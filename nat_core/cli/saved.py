@@ -13,7 +13,7 @@ from nat_core.config import RunConfig
 from nat_core.contracts import CostModel, SearchSpace
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError, StateError, unknown
-from nat_core.ledger import replay
+from nat_core.ledger import notes, replay
 from nat_core.report.summary import Summary, summarise
 from nat_core.run import build_cost, build_space, is_run
 
@@ -35,7 +35,8 @@ def saved_front(folder: Path) -> Saved:
     offer = plugins.registry().find("search_spaces", config.space)
     space = build_space(config, offer, tables)
     records = journal.read(folder / "journal.jsonl")
-    *_, summary = summarise(replay(records, config.objectives), ())
+    said = {r["iteration"]: notes(r) for r in records if r["kind"] == "proposed"}
+    *_, summary = summarise(replay(records, config.objectives), (), lambda i: said.get(i, {}))
     if not len(summary.front):
         raise StateError(f"{folder} has no measured architecture yet; `nat resume {folder}` goes on with it")
     tested = {tuple(r["architecture"]): r["objectives"] for r in records if r["kind"] == "tested"}

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -24,6 +24,7 @@ class Summary:
     reference: Values | None  # the worst point of the initial sample, with a margin
     rank_correlation: Mapping[str, float | None]  # Kendall's tau of predicted and measured, by costly objective
     front: Archive
+    surrogates: Mapping[str, str] = field(default_factory=dict)  # objective → how its surrogate came about, if it says
 
     @cached_property
     def hypervolume(self) -> float:
@@ -36,8 +37,13 @@ class Summary:
         return "exact" if self.reference is None else hypervolume_method(self.front.F, self.reference)
 
 
-def summarise(archives: Iterable[Archive], costly: Collection[str]) -> Iterable[Summary]:
-    """A summary for each archive; all hypervolumes share the reference point of the first."""
+def summarise(
+    archives: Iterable[Archive], costly: Collection[str], notes: Callable[[int], Mapping[str, str]] = lambda _: {}
+) -> Iterable[Summary]:
+    """A summary for each archive; all hypervolumes share the reference point of the first.
+
+    `notes` gives what the surrogates of an iteration said of themselves, by objective.
+    """
     reference: Values | None = None
     seen = set[Architecture]()
     for iteration, archive in enumerate(archives):
@@ -45,7 +51,7 @@ def summarise(archives: Iterable[Archive], costly: Collection[str]) -> Iterable[
             reference = reference_point(archive.measured.F)
         seen |= archive.measured.architectures
         correlation = {n: rank_correlation(archive, n) for n in archive.names if n in costly}
-        yield Summary(iteration, len(seen), reference, correlation, archive.front)
+        yield Summary(iteration, len(seen), reference, correlation, archive.front, notes(iteration))
 
 
 def feasible(archive: Archive) -> bool:
@@ -82,6 +88,7 @@ def document(
         "evaluations": summary.architectures,
         "hypervolume": summary.hypervolume,
         "hypervolume_method": summary.hypervolume_method,
+        "surrogates": dict(summary.surrogates),
         "front": front,
     }
 

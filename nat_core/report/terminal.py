@@ -142,6 +142,12 @@ def facts(summary: Summary) -> str:
     )
 
 
+def origins(summary: Summary) -> list[Text]:
+    """How the surrogates of an iteration came about, in a line; none where they do not say."""
+    said = "; ".join(f"of {name}: {note}" for name, note in summary.surrogates.items())
+    return [Text(f"surrogate {said}", style="dim")] if said else []
+
+
 def _about(summary: Summary) -> str:
     exact = summary.hypervolume_method == "exact"
     return f"{summary.hypervolume:.4f}" if exact else f"≈ {summary.hypervolume:.3g} ({summary.hypervolume_method})"
@@ -219,8 +225,10 @@ class Display:
                 else ""
             )
             self._console.print(facts(summary) + left, highlight=False, soft_wrap=True)
+            for line in origins(summary):
+                self._console.print(line, soft_wrap=True)
 
     def _render(self) -> Group:
         if self._summary is None or self._front is None:
             return Group(self._bars)
-        return Group(self._front, Text(facts(self._summary), style="cyan"), self._bars)
+        return Group(self._front, Text(facts(self._summary), style="cyan"), *origins(self._summary), self._bars)

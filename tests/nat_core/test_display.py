@@ -8,8 +8,10 @@ import pytest
 from rich.console import Console
 from toyrun import Space
 
+from nat_core.archive import Archive, Evaluation
 from nat_core.forecast import Forecast
 from nat_core.report import terminal
+from nat_core.report.summary import Summary
 
 
 class Clock:
@@ -44,3 +46,21 @@ def test_a_training_that_goes_on_in_the_middle_says_nothing_of_the_pace_before(c
         clock.now += pace
     clock.now -= pace
     assert shown.left(104.0) == pytest.approx(116 * pace)
+
+
+def test_how_a_surrogate_came_about_is_one_dim_line_if_it_says():
+    said = Summary(1, 5, None, {}, Archive(("a", "b")), {"a": "gp of rbf 0.91, gp 0.93", "b": "rbf, the only member"})
+    (line,) = terminal.origins(said)
+    assert line.plain == "surrogate of a: gp of rbf 0.91, gp 0.93; of b: rbf, the only member"
+    assert line.style == "dim"
+    assert terminal.origins(Summary(1, 5, None, {}, Archive(("a", "b")))) == []
+
+
+def test_a_live_display_shows_it_under_the_facts():
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=True, width=100)
+    front = Archive(("a", "b"), (Evaluation((0, 0, 0, 0), (1.0, 2.0), 0, 0),))
+    with terminal.Display(console, Space(), Forecast((), ()), 1) as shown:
+        shown.show(Summary(1, 1, None, {}, front, {"a": "gp of rbf 0.91, gp 0.93"}))
+        console.print(shown._render())
+    assert "surrogate of a: gp of rbf 0.91, gp 0.93" in out.getvalue()
