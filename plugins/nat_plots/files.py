@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 from nat_core.archive import Archive
@@ -23,8 +24,27 @@ def write_table(run: Run, archive: Archive) -> None:
     publish_text(run.folder / "front.csv", text.getvalue())
 
 
+def iteration(archive: Archive) -> int:
+    """The newest iteration that measured something, −1 for none."""
+    return max((e.iteration for e in archive), default=-1)
+
+
+def drawn(run: Run) -> int:
+    """The iteration that the picture in the run folder shows, −1 without one."""
+    file = run.folder / "front.svg"
+    try:
+        said = re.search(rb"<dc:description>iteration (\d+)<", file.read_bytes())
+    except FileNotFoundError:
+        return -1
+    return int(said[1]) if said else -1
+
+
 def draw_front(run: Run, archive: Archive) -> None:
-    """The first objective against each of the others, the front on top of the archive."""
+    """The first objective against each of the others, the front on top of the archive.
+
+    The front of two objectives is a staircase: with so much of the second, this is the least of the first that was
+    measured. A straight line between two points would promise networks there.
+    """
     import matplotlib as mpl
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter, PercentFormatter
@@ -38,7 +58,8 @@ def draw_front(run: Run, archive: Archive) -> None:
         axis.scatter(measured[:, column], measured[:, 0], s=18, color="#b8c0cc", label="measured")
         order = front[:, column].argsort()
         style = "o-" if len(others) == 1 else "o"
-        axis.plot(front[order, column], front[order, 0], style, color="#0b6bcb", markersize=5, label="Pareto front")
+        x, y = front[order, column], front[order, 0]
+        axis.plot(x, y, style, drawstyle="steps-post", color="#0b6bcb", markersize=5, label="Pareto front")
         for ticks, objective in ((axis.xaxis, name), (axis.yaxis, first)):
             ticks.set_major_formatter(PercentFormatter(1.0) if objective.endswith("_error") else EngFormatter())
         axis.set_xlabel(f"{name} (lower is better)")
@@ -47,8 +68,10 @@ def draw_front(run: Run, archive: Archive) -> None:
         axis.legend(frameon=False)
     figure.suptitle(f"{run.subject}: {len(archive.measured)} architectures")
 
+    about = {"Date": None, "Title": str(run.subject), "Description": f"iteration {iteration(archive)}"}
+
     def save(file: Path) -> None:
         with mpl.rc_context({"svg.hashsalt": "nat"}):
-            figure.savefig(file, format="svg", metadata={"Date": None})
+            figure.savefig(file, format="svg", metadata=about)
 
     publish(run.folder / "front.svg", save)
