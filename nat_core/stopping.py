@@ -24,7 +24,9 @@ class Stopped(BaseException):
 
     def __init__(self, signum: int, note: str = "") -> None:
         self.exit_code = 128 + signum
-        super().__init__(f"stopped by {signal.Signals(signum).name}. {note}".strip())
+        # Ctrl-C is what somebody just did; any other signal is news to whoever reads this.
+        by = "" if signum == signal.SIGINT else f" by {signal.Signals(signum).name}"
+        super().__init__(f"Stopped{by}. {note}".strip())
         self.note = note
 
 

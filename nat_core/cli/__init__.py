@@ -83,7 +83,7 @@ def main() -> None:
         _complain(str(error))
         sys.exit(error.exit_code)
     except Stopped as stop:
-        _complain(str(stop))
+        click.echo(str(stop), err=True)  # asked for, so no error
         sys.exit(stop.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)

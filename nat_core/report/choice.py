@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import re
+import textwrap
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from rich.console import Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -21,6 +24,20 @@ from nat_core.report.terminal import number
 Tested = Mapping[Architecture, Mapping[str, float]]
 _SCORES = {"knee": "trade_off", "preference": "achievement"}  # the value of one objective is there already
 _NAMES = 3  # objectives in a sentence
+_GLUE = "\0"  # rich breaks lines at a no-break space, and who copies the text wants a plain one
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Plain text in lines that keep a number and its unit together, and a name in one piece."""
+
+    text: str
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """The lines, as long as the width lets them be."""
+        glued = re.sub(r"(?<=\d) (?=[%M](?!\w))", _GLUE, self.text)
+        lines = textwrap.wrap(glued, options.max_width, break_on_hyphens=False)
+        yield Text("\n".join(lines).replace(_GLUE, " "))
 
 
 def pick_table(front: Archive, pick: Pick, space: SearchSpace, tested: Tested) -> Table:
@@ -30,7 +47,7 @@ def pick_table(front: Archive, pick: Pick, space: SearchSpace, tested: Tested) -
     table.title_justify = "left"
     table.add_column("")
     for heading in ("value", *(("test",) if test else ()), "front: best", "worst", "place"):
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=heading != "place")
     for i, (name, value) in enumerate(zip(front.names, pick.evaluation.objectives or (), strict=True)):
         column = front.F[:, i]
         place = f"{int((column < value).sum()) + 1} of {len(front)}"
@@ -45,7 +62,7 @@ def choice_table(front: Archive, choice: Choice, space: SearchSpace, tested: Tes
     """Every pick with its reason."""
     parts: list[RenderableType] = []
     for place, pick in enumerate(choice.picks):
-        parts += [pick_table(front, pick, space, tested), Text(because(front, choice, place, space)), Text()]
+        parts += [pick_table(front, pick, space, tested), Paragraph(because(front, choice, place, space)), Text()]
     fewer = [Text(f"{choice.asked} were asked for; there are no more.")] if len(choice.picks) < choice.asked else []
     return Group(*parts[:-1], *fewer)
 
@@ -128,6 +145,17 @@ def _near(front: Archive, choice: Choice, pick: Pick, place: int) -> str:
     return f"Of these it is {rank} to the wished {wishes}: it {verdict}{rest}."
 
 
+def _least(front: Archive, choice: Choice, pick: Pick, place: int) -> str:
+    """The words of a least value."""
+    value = number(choice.best, pick.score)
+    rank = f"it has the least {choice.best}, {value}" if not place else f"it is number {place + 1}, with {value}"
+    if not pick.equals:
+        return f"Of these {rank}."
+    others = [name for name in front.names if name != choice.best][:_NAMES]
+    same = f"{pick.equals} other{'s have' if pick.equals > 1 else ' has'} the same"
+    return f"Of these {rank}; {same}, so {', then '.join(others)} decide{'s' * (len(others) == 1)}."
+
+
 def _shares(steps: Iterable[tuple[str, float]]) -> str:
     """`2 % of the range in macs and 1 % in params`, the largest first."""
     ordered = sorted(steps, key=lambda item: -item[1])
@@ -143,17 +171,6 @@ def _bound(bound: Constraint) -> str:
 
 def _finite(value: float) -> float | None:
     return value if math.isfinite(value) else None
-
-
-def _least(front: Archive, choice: Choice, pick: Pick, place: int) -> str:
-    """The words of a least value."""
-    value = number(choice.best, pick.score)
-    rank = f"it has the least {choice.best}, {value}" if not place else f"it is number {place + 1}, with {value}"
-    if not pick.equals:
-        return f"Of these {rank}."
-    others = [name for name in front.names if name != choice.best][:_NAMES]
-    same = f"{pick.equals} other{'s have' if pick.equals > 1 else ' has'} the same"
-    return f"Of these {rank}; {same}, so {', then '.join(others)} decide{'s' * (len(others) == 1)}."
 
 
 def _name(space: SearchSpace, architecture: Architecture) -> str:

@@ -78,6 +78,7 @@ def document(
     front = [
         {
             "architecture": space.describe(e.architecture)["architecture"],
+            **({} if (pixels := side(space, e.architecture)) is None else {"side": pixels}),
             "objectives": dict(zip(summary.front.names, map(plain, e.objectives or ()), strict=True)),
             "test": dict(tested.get(e.architecture, {})),
         }
@@ -91,6 +92,12 @@ def document(
         "surrogates": dict(summary.surrogates),
         "front": front,
     }
+
+
+def side(space: SearchSpace, architecture: Architecture) -> int | None:
+    """The side of a network's input in pixels, where its space says so: OFA's `r`. A name holds an index at most."""
+    pixels = space.describe(architecture).get("r")
+    return pixels if isinstance(pixels, int) else None
 
 
 def ordered(front: Archive) -> list[Evaluation]:

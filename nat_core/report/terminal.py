@@ -23,7 +23,7 @@ from nat_core.contracts import SearchSpace
 from nat_core.encoding import Architecture
 from nat_core.forecast import Forecast
 from nat_core.pareto import spread
-from nat_core.report.summary import Summary, ordered
+from nat_core.report.summary import Summary, ordered, side
 
 PHASES = {
     "adapt": "adapting the supernet",
@@ -52,7 +52,8 @@ class FrontTable:
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The table, and a line about what it leaves out."""
         columns, n = self._columns, len(self.summary.front)
-        fitting = _fitting(columns, options.max_width)
+        least = [heading for heading, _ in columns].index(self.summary.front.names[0]) + 1
+        fitting = _fitting(columns, options.max_width, least)
         table = Table(
             box=None,
             title=f"Pareto front: {n} architecture{'s' * (n != 1)}",
@@ -83,10 +84,13 @@ class FrontTable:
 
     @cached_property
     def _columns(self) -> list[tuple[str, list[str]]]:
-        """Headings and cells: architectures, objectives, tests."""
+        """Headings and cells: architectures, the sides of their inputs, objectives, tests."""
         rows, names = self._rows, self.summary.front.names
         tests = [self.tested.get(e.architecture, {}) for e in rows]
         columns = [("architecture", [str(self.space.describe(e.architecture)["architecture"]) for e in rows])]
+        sides = [side(self.space, e.architecture) for e in rows]
+        if any(pixels is not None for pixels in sides):
+            columns.append(("side", ["" if pixels is None else f"{pixels} px" for pixels in sides]))
         for i, name in enumerate(names):
             columns.append((name, [number(name, e.objectives[i]) for e in rows if e.objectives]))
         return columns + [
@@ -107,10 +111,10 @@ def front_table(
     return FrontTable(summary, space, tested, limit, folder)
 
 
-def _fitting(columns: Sequence[tuple[str, Sequence[str]]], width: int) -> int:
-    """How many columns stand beside each other in a width, two at least."""
+def _fitting(columns: Sequence[tuple[str, Sequence[str]]], width: int, least: int) -> int:
+    """How many columns stand beside each other in a width, `least` at least."""
     widths = [max(cell_len(text) for text in (heading, *cells)) + _PADDING[1] for heading, cells in columns]
-    return max(2, sum(end <= width for end in itertools.accumulate(widths)))
+    return max(least, sum(end <= width for end in itertools.accumulate(widths)))
 
 
 def number(name: str, value: float) -> str:

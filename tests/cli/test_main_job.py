@@ -16,7 +16,8 @@ def test_the_document_of_a_run(tiny_run):
     assert 0 < document["hypervolume"] < 1
     assert document["front"]
     for row in document["front"]:
-        assert set(row) == {"architecture", "objectives", "test"}
+        assert set(row) == {"architecture", "side", "objectives", "test"}
+        assert row["side"] in {16, 20}
         assert len(row["architecture"]) == 23
         assert set(row["objectives"]) == {"top1_error", "macs"}
         assert 0 <= row["test"]["top1_error"] <= 1

@@ -180,6 +180,26 @@ def test_the_shown_rows_hold_the_ends_of_a_front(write):
         assert min(F, key=lambda name: F[name][column]) in shown
 
 
+def test_the_front_shows_the_side_of_each_input(run):
+    folder, F, _ = run
+    rows = asked("front", folder)["front"]
+    assert {row["architecture"]: row["side"] for row in rows} == {name: (24, 32)[int(name[:2])] for name in F}
+    wide = ask("front", folder, "--all", columns=300).splitlines()
+    assert wide[1].split()[:3] == ["architecture", "side", "top1_error"]
+    for row in rows:
+        assert any(line.startswith(f"{row['architecture']}  {row['side']} px ") for line in wide)
+
+
+@pytest.mark.parametrize("columns", [50, 61, 62, 63, 64, 65, 66, 67, 68, 80, 100])
+def test_no_line_ends_between_a_number_and_its_unit(run, columns):
+    folder, *_ = run
+    shown = ask("pick", folder, "-n", 5, "--max", "top1_error=90%", "--max", "params=900M", columns=columns)
+    shown += ask("pick", folder, "-n", 5, "--prefer", "macs=0.01M", columns=columns)
+    shown += ask("front", folder, columns=columns)
+    assert "\0" not in shown
+    assert not [line for line in shown.splitlines() if line.lstrip().startswith(("%", "M "))]
+
+
 def test_a_front_outside_the_constraints_says_so(write):
     folder, *_ = write(2, 9, violation=0.5)
     assert "None measured so far meets the constraints of the run" in asked("pick", folder)["picks"][0]["reason"]

@@ -8,8 +8,10 @@ import pytest
 from command_line import SMALL_SEARCH, TINY, interrupt, nat, records, start
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_ends_cleanly_and_says_how_to_resume(tmp_path, tiny_run, signum, code):
+@pytest.mark.parametrize(
+    ("signum", "code", "said"), [(signal.SIGINT, 130, "Stopped."), (signal.SIGTERM, 143, "Stopped by SIGTERM.")]
+)
+def test_a_signal_ends_cleanly_and_says_how_to_resume(tmp_path, tiny_run, signum, code, said):
     folder = tmp_path / "r"
     process = start("run", "--out", folder, *TINY, *SMALL_SEARCH)
     while not (folder / "journal.jsonl").exists() or not (folder / "journal.jsonl").read_bytes().count(b"measured"):
@@ -17,7 +19,8 @@ def test_a_signal_ends_cleanly_and_says_how_to_resume(tmp_path, tiny_run, signum
         time.sleep(0.01)
     outcome = interrupt(process, signum)
     assert outcome.code == code
-    assert f"nat resume {folder}" in outcome.err
+    assert outcome.err.splitlines()[-1] == f"{said} Nothing recorded is lost. Go on with: nat resume {folder}"
+    assert "Error" not in outcome.err
     assert "Traceback" not in outcome.err
     assert nat("resume", folder, "--json").json["front"] == tiny_run[1].json["front"]
     assert records(folder)[1:] == records(tiny_run[0])[1:]

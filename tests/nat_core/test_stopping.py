@@ -83,8 +83,8 @@ def test_a_search_of_a_bench_that_swallows_a_signal_has_not_failed(monkeypatch):
 def test_whatever_ends_a_command_after_a_signal_it_was_the_signal():
     with pytest.raises(Stopped) as stop, stoppable(), noted(lambda: "How to go on."):
         turned_into_an_error()
-    assert str(stop.value) == "stopped by SIGTERM. How to go on."
-    with pytest.raises(Stopped, match="stopped by SIGTERM"), stoppable():
+    assert str(stop.value) == "Stopped by SIGTERM. How to go on."
+    with pytest.raises(Stopped, match="Stopped by SIGTERM"), stoppable():
         dropped()
 
 
