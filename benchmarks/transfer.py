@@ -97,7 +97,13 @@ def one(asked: argparse.Namespace, seed: int) -> Iterator[tuple[list[Point], flo
             before = meter.macs
             schedule = run.problem.estimators["top1_error"].schedule
             epochs = schedule.warmup_epochs + run.plan.iterations * schedule.epochs
-            words = (f"top1_error.warmup_epochs={epochs}", "top1_error.epochs=0", "search.remeasure=none")
+            first = schedule.largest_first * schedule.warmup_epochs / epochs  # as long alone as in ours
+            words = (
+                f"top1_error.warmup_epochs={epochs}",
+                f"top1_error.largest_first={first}",
+                "top1_error.epochs=0",
+                "search.remeasure=none",
+            )
             fixed = begun(asked, seed, Path(folder) / "fixed", words)
             yield front("no adaptation in the search", seed, fixed, searched(fixed)), meter.macs - before
         before = meter.macs
@@ -302,7 +308,10 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--set", dest="settings", nargs="*", default=[], metavar="PART.OPTION=VALUE")
     parser.add_argument("--out", type=Path, help="a file for every network, in JSON")
     parser.add_argument("--join", type=Path, nargs="+", help="run nothing: one table of such files")
-    return parser.parse_args()
+    asked = parser.parse_args()
+    if asked.photos is None and not asked.join:
+        parser.error("a folder of photographs is needed, or --join")
+    return asked
 
 
 if __name__ == "__main__":

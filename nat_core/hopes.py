@@ -78,12 +78,12 @@ class Hopes:
         """
         if not self.beliefs:
             return most_added(self.F, n, front)
-        hopes, chosen = self, list[int]()
+        hopes, chosen, there = self, list[int](), front
         left = np.arange(len(self.visited))
-        while len(chosen) < n and len(best := most_added(hopes.F[left], 1, front)):
+        while len(chosen) < n and len(best := most_added(hopes.F[left], 1, there, like=front)):
             row = int(left[best[0]])
             chosen.append(row)
-            front, left = np.vstack([front, hopes.F[row]]), left[left != row]
+            there, left = np.vstack([there, hopes.F[row]]), left[left != row]
             hopes = hopes.knowing(row)
         return np.array(chosen, dtype=np.int64)
 
@@ -154,12 +154,46 @@ class _GuardedUncertain:
 def _believed(name: str, function: UncertainFunction, X: Encodings) -> Belief | None:
     """What a function believes of rows; none, with a warning, where it raises an error."""
     try:
-        return function.believe(X)
+        return _GuardedBelief(name, len(X), function.believe(X))
     except NatError:
         raise
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the search goes on by what is expected
-        log.warning("how far predictions of %s are unsure is not known: %s: %s", name, type(error).__name__, error)
+        _warn(name, error)
         return None
+
+
+@dataclass(frozen=True)
+class _GuardedBelief:
+    """A belief of a plugin. Where something goes wrong in it, nothing more is hoped for, and it says so once."""
+
+    name: str
+    n: int
+    belief: Belief
+    faults: Iterator[int] = field(default_factory=itertools.count, compare=False, repr=False)
+
+    def at_best(self, deviations: float) -> Values:
+        try:
+            return np.asarray(self.belief.at_best(deviations), dtype=np.float64).reshape(self.n)
+        except NatError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            if not next(self.faults):
+                _warn(self.name, error)
+            return np.full(self.n, np.nan)
+
+    def knowing(self, row: int) -> Belief:
+        try:
+            return replace(self, belief=self.belief.knowing(row))
+        except NatError:
+            raise
+        except Exception as error:  # noqa: BLE001 - as above
+            if not next(self.faults):
+                _warn(self.name, error)
+            return self
+
+
+def _warn(name: str, error: Exception) -> None:
+    log.warning("how far predictions of %s are unsure is not known: %s: %s", name, type(error).__name__, error)
 
 
 def _predicted(function: Function, X: Encodings) -> tuple[Values, str]:

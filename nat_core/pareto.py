@@ -141,14 +141,16 @@ def spread(F: Objectives, n: int, among: Objectives | None = None) -> NDArray[np
     return np.array(chosen, dtype=np.int64)
 
 
-def most_added(F: Objectives, n: int, among: Objectives) -> NDArray[np.int64]:
+def most_added(F: Objectives, n: int, among: Objectives, like: Objectives | None = None) -> NDArray[np.int64]:
     """At most `n` rows of F, each the one that adds most to the hypervolume of `among` and the rows taken before it.
 
-    Rows that add nothing are not taken. The reference point lies a tenth of the range of `among` (of F, where that is
-    empty) beyond its worst values. Exact, so for `EXACT` objectives at most. What a row adds only shrinks as others are
-    taken, so a row is asked again only when it comes first with what it added before (Minoux, 1978).
+    Rows that add nothing are not taken. The reference point lies a tenth of the range of `like` (`among` if not given;
+    F, where that is empty) beyond its worst values. Exact, so for `EXACT` objectives at most. What a row adds only
+    shrinks as others are taken, so a row is asked again only when it comes first with what it added before (Minoux,
+    1978).
     """
-    like = among if len(among) else F
+    like = among if like is None else like
+    like = like if len(like) else F
     points, there = normalised(F, like), normalised(among, like)
     volume = _volume(there)
     added = [(-(_volume(np.vstack([there, point])) - volume), i, 0) for i, point in enumerate(points)]

@@ -48,9 +48,9 @@ class Visited:
 
 
 def visit(problem: PredictedProblem, X: Encodings) -> Visited:
-    """Predict canonical rows, all in one call."""
+    """Predict canonical rows, all in one call. A violation that is no number is infinite: nobody can say it is none."""
     F = problem.F(X)
-    return Visited(X, F, problem.violation(X, F))
+    return Visited(X, F, np.nan_to_num(problem.violation(X, F), nan=np.inf, posinf=np.inf))
 
 
 def gather(visits: Sequence[Visited]) -> Visited:

@@ -31,6 +31,7 @@ from nat_core.seeding import rng
 
 log = logging.getLogger("nat_core")
 
+_TOGETHER = 1000  # rows at most that a batch is chosen from: beliefs of n rows together take n² numbers
 _DRAWS = 20  # of as many networks as begin a search: constraints may leave few of them
 
 
@@ -164,7 +165,7 @@ def choose(predicted: Predicted, pool: Encodings, archive: Archive, n: int, opti
     front = archive.front.where(archive.front.violation <= 0)
     chosen = np.empty(0, dtype=np.int64)
     if len(front) and len(predicted.names) <= EXACT:
-        feasible = np.flatnonzero(visited.violation <= 0)
+        feasible = np.flatnonzero(visited.violation <= 0)[:_TOGETHER]
         chosen = feasible[Hopes.of(predicted, visited[feasible], optimism).most_added(n, front.F)]
     rest = np.setdiff1d(np.arange(len(visited)), chosen)
     there = np.vstack([front.F.reshape(-1, len(predicted.names)), visited.F[chosen]])

@@ -40,7 +40,8 @@ class Decomposition:
         rows = rows[np.arange(max(len(rows), self.size)) % len(rows)]
         self.ideal = rows.F.min(axis=0)
         cost = value(rows.F[:, None] - self.ideal, self.directions)
-        infeasible = cost.max() * (1 + len(rows)) + rows.violation[:, None]
+        rank = np.unique(rows.violation, return_inverse=True)[1][:, None]  # a violation may be infinite
+        infeasible = cost.max() * (1 + len(rows)) + rank
         row, direction = linear_sum_assignment(np.where(rows.violation[:, None] > 0, infeasible, cost))
         self.alive = rows[row[np.argsort(direction)]]
 

@@ -8,8 +8,11 @@ a scale:
     cov(x, z) = s² (k(x, z) − v(x)ᵀ M⁻¹ v(z)),     v(x) = [k(x, z_1) … k(x, z_n) 1],     M = ⎡ K + smoothing·I  1 ⎤
                                                                                              ⎣        1ᵀ         0 ⎦
 
-The scale is the most likely one, s² = yᵀ a / (n − 1) with the weights a of the interpolant. On neighbours of a front of
-measured OFA networks the errors, in these deviations, have a deviation of 0.8 … 1.1.
+The scale is the most likely one, s² = yᵀ a / (n − 1) with the weights a of the interpolant. On neighbours of a front
+of the OFA predictor's networks the errors, in these deviations, have a deviation of 0.8 … 1.1. The ratio of noise to
+signal is assumed, not estimated: smooth objectives are told with too large errors (down to 0.5), pure noise with too
+small ones (up to 1.5). For an ensemble, these are the errors of one interpolant in all inputs; its members see a part
+each.
 """
 
 from __future__ import annotations
@@ -56,39 +59,46 @@ class KrigedRegressor:
 
     def noise(self) -> float:
         """The variance that a measurement adds."""
-        return self._told.scale * self.smoothing
+        return 1.0 if self._told is None else self._told.scale * self.smoothing
 
     def variance(self, Z: Points) -> Values:
-        """The variance of the error at each point, (n,)."""
-        told, v = self._told, self._seen(Z)
+        """The variance of the error at each point, (n,); 0 where it cannot be told."""
+        told = self._told
+        if told is None:
+            return np.zeros(len(Z))
+        v = self._seen(Z, told)
         own = np.square(Z).sum(axis=1) / self._penalty  # φ(0) is 0
         left: Values = own - np.einsum("ij,ij->i", v @ told.inverse, v)
         return np.maximum(told.scale * left, 0.0)
 
     def covariance(self, Z: Points) -> Matrix:
-        """The covariance of the errors at points, (n, n)."""
-        told, v = self._told, self._seen(Z)
+        """The covariance of the errors at points, (n, n); 0 where it cannot be told."""
+        told = self._told
+        if told is None:
+            return np.zeros((len(Z), len(Z)))
+        v = self._seen(Z, told)
         return told.scale * (self._k(Z, Z) - v @ told.inverse @ v.T)
 
     @cached_property
-    def _told(self) -> _Told:
+    def _told(self) -> _Told | None:
         rows = telling(self.y, MOST)
         Z, y = self.Z[rows], self.y[rows]
         M = np.ones((len(Z) + 1, len(Z) + 1))
         M[:-1, :-1] = self._k(Z, Z)
         M[np.diag_indices(len(Z))] += self.smoothing
         M[-1, -1] = 0.0
-        inverse: Matrix = np.linalg.inv(M).astype(np.float64, copy=False)
+        try:
+            inverse: Matrix = np.linalg.inv(M).astype(np.float64, copy=False)
+        except np.linalg.LinAlgError:
+            return None
         if not np.isfinite(inverse).all() or np.abs(M).sum(axis=0).max() * np.abs(inverse).sum(axis=0).max() > WORST:
-            raise np.linalg.LinAlgError("the matrix of kriging is singular")
+            return None
         scale = float(y @ (inverse[:-1, :-1] @ y)) / max(len(y) - 1, 1)
-        if scale <= 0:
-            raise np.linalg.LinAlgError("the measurements have no likely scale")
-        return _Told(Z, inverse, scale)
+        return _Told(Z, inverse, scale) if scale > 0 else None
 
-    def _seen(self, Z: Points) -> Matrix:
+    def _seen(self, Z: Points, told: _Told) -> Matrix:
         """The v of points, (n, n_told + 1)."""
-        return np.column_stack([self._k(Z, self._told.Z), np.ones(len(Z))])
+        return np.column_stack([self._k(Z, told.Z), np.ones(len(Z))])
 
     def _k(self, A: Points, B: Points) -> Matrix:
         products = A @ B.T

@@ -9,9 +9,12 @@ import numpy as np
 import pytest
 from toyrun import Space
 
+from nat_core import search
 from nat_core.archive import Archive, Evaluation
 from nat_core.hopes import Hopes, at_best, guarded
+from nat_core.pareto import most_added
 from nat_core.problem import Problem
+from nat_core.proposals import Visited, visit
 from nat_core.search import choose
 
 
@@ -74,8 +77,6 @@ def test_by_hand():
 
 
 def _visited():
-    from nat_core.proposals import visit
-
     return visit(predicted(Line()), POOL)
 
 
@@ -84,6 +85,33 @@ def _volume(F):
     grid = (np.arange(220) + 0.5) / 50
     x, y = np.meshgrid(grid, grid)
     return sum(((F[:, :1, None] <= x) & (F[:, 1:, None] <= y)).any(axis=0).ravel()) / 2500
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_where_all_is_sure_rows_are_chosen_as_ever(seed):
+    """The reference point is the measured front's, also where a hoped-for row lies beyond its ends."""
+
+    @dataclass(frozen=True)
+    class Sure(Line):
+        values: tuple[float, ...] = ()
+
+        def __call__(self, X):
+            return np.array(self.values)[: len(X)]
+
+        def at_best(self, *_):
+            return np.array(self.values)
+
+        def believe(self, _):
+            return self
+
+        def knowing(self, _):
+            return self
+
+    F = np.random.default_rng(seed).normal(1.0, 1.0, (40, 2))
+    front = np.array([(0.2, 1.5), (0.8, 0.9), (1.5, 0.2)])
+    X = np.zeros((40, 4), dtype=int)
+    hopes = Hopes(Visited(X, F, np.zeros(40)), {0: Sure(values=tuple(F[:, 0]))}, 1.0)
+    assert hopes.most_added(5, front).tolist() == most_added(F, 5, front).tolist()
 
 
 def test_without_optimism_nothing_is_asked_but_predictions():
@@ -127,6 +155,35 @@ def test_a_belief_that_cannot_be_had_is_said_and_predictions_stand_in(caplog):
         chosen = choose(predicted(Broken()), POOL, ENDS, 3, optimism=1.0)
     assert chosen.X.tolist() == choose(predicted(lambda X: 4.0 - X[:, 0]), POOL, ENDS, 3).X.tolist()
     assert "how far predictions of error are unsure is not known: RuntimeError: out of faith" in caplog.text
+
+
+@pytest.mark.parametrize("fault", ["at_best", "knowing", "shape"])
+def test_a_belief_that_breaks_is_said_and_predictions_stand_in(fault, caplog):
+    class Broken(Line):
+        def at_best(self, *given):
+            if len(given) == 1 and fault == "at_best":
+                raise RuntimeError("out of faith")
+            return super().at_best(*given)[: 2 if len(given) == 1 and fault == "shape" else None]
+
+        def believe(self, X):
+            return Broken(X, (1.0,) * len(X))
+
+        def knowing(self, row):
+            if fault == "knowing":
+                raise RuntimeError("out of faith")
+            return super().knowing(row)
+
+    with caplog.at_level(logging.WARNING):
+        chosen = choose(predicted(Broken()), POOL, ENDS, 3, optimism=1.0)
+    assert len(chosen) == 3
+    if fault != "knowing":
+        assert chosen.X.tolist() == choose(predicted(lambda X: 4.0 - X[:, 0]), POOL, ENDS, 3).X.tolist()
+    assert "how far predictions of error are unsure is not known" in caplog.text
+
+
+def test_a_batch_of_a_huge_pool_is_chosen_from_its_beginning(monkeypatch):
+    monkeypatch.setattr(search, "_TOGETHER", 2)
+    assert choose(predicted(Line()), POOL, ENDS, 1, optimism=1.0).X[0].tolist() in POOL[:2].tolist()
 
 
 def test_a_belief_that_is_no_number_is_as_predicted():
