@@ -116,7 +116,7 @@ class Top1Error:
         before = {name: tensor.clone() for name, tensor in self.supernet.state_dict().items()}
         few = 4 * min(self.schedule.batch_size, len(self.train))
         some = replace(self.train, images=self.train.images[:few], labels=self.train.labels[:few])
-        trial = replace(self.schedule, warmup_epochs=1)
+        trial = replace(self.schedule, warmup_epochs=1, largest_first=0.0)  # as most steps are
 
         def train() -> None:
             with self._threads():
