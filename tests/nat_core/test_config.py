@@ -91,11 +91,13 @@ def test_a_preset_may_set_other_options_for_a_space():
     lite = resolve("quick", None, {"space": "nat-core:lite", "data": "folder"}, ["top1_error.epochs=7"]).options
     assert lite["folder"]["image_size"] > other["folder"]["image_size"]
     assert lite["top1_error"] == other["top1_error"] | {
-        "warmup_epochs": 6,
+        "warmup_epochs": 8,
+        "largest_first": 0.5,
         "epochs": 7,
         "batch_size": 32,
         "learning_rate": 0.02,
-        "largest": 0.2,
+        "sandwich": 1,
+        "distillation": 1.0,
     }
     assert "spaces" not in lite
     assert "folder" not in resolve("quick", None, {"space": "lite"}, []).options
