@@ -156,3 +156,20 @@ def sole_writer(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+def is_draft(name: str) -> bool:
+    """Whether a file may be what a write that was cut short has left."""
+    return name.startswith(".") and name.endswith(".draft")
+
+
+def fault(file: Path, recorded: str | None) -> str:
+    """What is wrong with a file whose sha256 was recorded, to be said after its name; empty if nothing is."""
+    try:
+        with file.open("rb") as stream:
+            found = sha256(stream)
+    except FileNotFoundError:
+        return "is missing"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "" if found == recorded else "is not what was saved"

@@ -37,8 +37,9 @@ from nat_core.contracts import (
     SubnetEstimator,
     SupernetSpace,
 )
-from nat_core.durable import publish, publish_text, sha256, sole_writer
-from nat_core.encoding import Architecture, Encodings
+from nat_core.durable import fault, publish, publish_text, sole_writer
+from nat_core.encoding import Architecture
+from nat_core.epochs import Epochs, require_folder, require_same
 from nat_core.errors import ConfigError, StateError
 from nat_core.journal import Journal, Record, read
 from nat_core.parts import about_data, factory, make, require_parts, shorthands
@@ -190,8 +191,8 @@ def _load(run: Run, records: Iterable[Record], name: str, measured: int) -> dict
     faults = list[str]()
     for version in (measured, *(v for v in sorted(files, reverse=True) if v > measured)):
         file = run.folder / "weights" / f"{version:04d}" / name
-        if fault := _fault(file, files.get(version)):
-            faults.append(fault)
+        if wrong := _fault(file, files.get(version)):
+            faults.append(wrong)
             continue
         if version != measured:
             log.warning(
@@ -209,14 +210,8 @@ def _load(run: Run, records: Iterable[Record], name: str, measured: int) -> dict
 
 def _fault(file: Path, recorded: str | None) -> str:
     """Why a file cannot be used; empty if it can."""
-    try:
-        with file.open("rb") as stream:
-            found = sha256(stream)
-    except FileNotFoundError:
-        return f"{file} is missing"
-    except OSError as error:
-        return f"{file} cannot be read: {error.strerror}"
-    return "" if found == recorded else f"{file} is not what was saved"
+    wrong = fault(file, recorded)
+    return f"{file} {wrong}" if wrong else ""
 
 
 def finetune(training: Finetuning, progress: Progress, *, test: bool = False) -> Iterator[Epoch]:
@@ -226,16 +221,16 @@ def finetune(training: Finetuning, progress: Progress, *, test: bool = False) ->
     folder whose training was another one, `ResourceError` if another process holds it.
     """
     folder, tuner = training.folder, training.tuner
-    _require_folder(folder)
+    require_folder(folder, _OURS, "fine-tuning")
     with sole_writer(folder):
         identity, file = _identity(training), folder / JOURNAL
         if file.exists() and (records := read(file)):
-            _require_same(folder, records[0], identity)
+            require_same(folder, records[0], identity, "finetuning", FORMAT, "choose another folder with --out")
         with Journal(file) as journal:
             if not journal.records:
                 journal.append("finetuning", format=FORMAT, **identity)
             _keep_before(training, journal)
-            learner = _Epochs(tuner)
+            learner = Epochs(tuner)
             store = WeightStore(folder / "weights", {"network": learner}, journal)
             nothing = np.empty((0, len(training.space.variables)), dtype=np.int64)
             for epoch in range(tuner.epochs):
@@ -249,32 +244,14 @@ def finetune(training: Finetuning, progress: Progress, *, test: bool = False) ->
             publish_text(folder / ABOUT, json.dumps(_document(training, journal), indent=2, allow_nan=False) + "\n")
 
 
-@dataclass
-class _Epochs:
-    """A fine-tuner as the store of weights knows what learns: an epoch is an iteration."""
-
-    tuner: FineTuner
-    losses: dict[int, float] = field(default_factory=dict)
-
-    def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
-        del X, iterations
-        self.losses[iteration] = float(self.tuner.train(iteration, progress))
-
-    def save(self, file: Path) -> None:
-        self.tuner.save(file)
-
-    def load(self, file: Path) -> None:
-        self.tuner.load(file)
-
-
 def _keep_before(training: Finetuning, journal: Journal) -> None:
     """The network as it is taken out of the run, and its errors; or as it was when that was done."""
     file, known = training.folder / BEFORE, journal.first("before")
     if known is None:
         errors = training.measure(training.data.val)
         journal.append("before", errors=errors, sha256=publish(file, training.tuner.save))
-    elif fault := _fault(file, known["sha256"]):
-        raise StateError(f"{fault}: restore it from a copy, or train in another folder")
+    elif wrong := _fault(file, known["sha256"]):
+        raise StateError(f"{wrong}: restore it from a copy, or train in another folder")
     else:
         training.tuner.load(file)
 
@@ -358,8 +335,8 @@ def load_network(folder: Path) -> tuple[StaticNetwork, dict[str, Any]]:
     from safetensors.torch import load_file
 
     about = _described(folder)
-    if fault := _fault(folder / RESULT, about["weights"]["sha256"]):
-        raise StateError(f"{fault}: the same `nat finetune` makes it again")
+    if wrong := _fault(folder / RESULT, about["weights"]["sha256"]):
+        raise StateError(f"{wrong}: the same `nat finetune` makes it again")
     offer = plugins.registry().find("search_spaces", about["space"])
     given = {name: value for name, value in about["space_options"].items() if name != "weights"}  # all are in the file
     space: SupernetSpace = make({configs.part_name(offer.name): given}, offer, {})
@@ -389,27 +366,3 @@ def _identity(training: Finetuning) -> dict[str, Any]:
         "weights": dict(training.weights),
         "plugins": dict(training.versions),
     }
-
-
-def _require_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file; fine-tuning needs a folder")
-    foreign = [p.name for p in folder.iterdir() if not _ours(p.name)] if folder.is_dir() else []
-    if foreign:
-        raise ConfigError(f"{folder} holds other files, such as {foreign[0]}; choose an empty or a new folder")
-
-
-def _ours(name: str) -> bool:
-    """Also what a write that was cut short has left."""
-    return name in _OURS or (name.startswith(".") and name.endswith(".draft"))
-
-
-def _require_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    if begun.get("kind") != "finetuning" or begun.get("format") != FORMAT:
-        raise StateError(f"{folder} was made by another version of nat (this reads format {FORMAT})")
-    for name, value in now.items():
-        if begun.get(name) != value:
-            raise StateError(
-                f"{folder} cannot go on: its {name} changed since it began (was {begun.get(name)}, is {value}). "
-                "Nothing in it was touched; choose another folder with --out."
-            )

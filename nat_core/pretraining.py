@@ -22,7 +22,6 @@ import tomli_w
 
 from nat_core import plugins
 from nat_core.contracts import (
-    Checkpoint,
     Dataset,
     Fingerprinted,
     Pretrainer,
@@ -31,8 +30,8 @@ from nat_core.contracts import (
     SupernetSpace,
 )
 from nat_core.durable import publish, publish_text, sole_writer
-from nat_core.encoding import Encodings
-from nat_core.errors import ConfigError, StateError
+from nat_core.epochs import Epochs, ResumableEpochs, require_folder, require_same
+from nat_core.errors import ConfigError
 from nat_core.journal import Journal, read
 from nat_core.parts import about_data, make, require_parts
 from nat_core.weights import WeightStore
@@ -104,18 +103,16 @@ def pretrain(training: Pretraining, progress: Progress) -> Iterator[Epoch]:
     Raises `StateError` for a folder whose training was another one, `ResourceError` if another process holds it.
     """
     folder, pretrainer = training.folder, training.pretrainer
-    _require_folder(folder)
+    require_folder(folder, _OURS, "pretraining")
     with sole_writer(folder):
         identity, file = _identity(training), folder / JOURNAL
         if file.exists() and (before := read(file)):
-            _require_same(folder, before[0], identity)
+            require_same(folder, before[0], identity, "pretraining", FORMAT, "train in another folder")
         with Journal(file) as journal:
             if not journal.records:
                 journal.append("pretraining", format=FORMAT, **identity)
             publish_text(folder / "pretrain.toml", _about(training, identity))
-            learner = (
-                _ResumableEpochs(pretrainer) if isinstance(pretrainer, ResumablePretrainer) else _Epochs(pretrainer)
-            )
+            learner = ResumableEpochs(pretrainer) if isinstance(pretrainer, ResumablePretrainer) else Epochs(pretrainer)
             store = WeightStore(folder / "weights", {"supernet": learner}, journal, identity=identity)
             nothing = np.empty((0, len(training.space.variables)), dtype=np.int64)
             for epoch in range(pretrainer.epochs):
@@ -125,37 +122,6 @@ def pretrain(training: Pretraining, progress: Progress) -> Iterator[Epoch]:
             if journal.first("written") is None or not training.result.exists():
                 store.hold(store.version)
                 journal.append("written", sha256=publish(training.result, pretrainer.save))
-
-
-@dataclass
-class _Epochs:
-    """A pretrainer as the store of weights knows what learns: an epoch is an iteration."""
-
-    pretrainer: Pretrainer
-    losses: dict[int, float] = field(default_factory=dict)
-
-    def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
-        del X, iterations
-        self.losses[iteration] = float(self.pretrainer.train(iteration, progress))
-
-    def save(self, file: Path) -> None:
-        self.pretrainer.save(file)
-
-    def load(self, file: Path) -> None:
-        self.pretrainer.load(file)
-
-
-@dataclass
-class _ResumableEpochs(_Epochs):
-    """The same of a pretrainer that can go on in the middle of an epoch."""
-
-    pretrainer: ResumablePretrainer
-
-    def adapt_resumably(
-        self, X: Encodings, iteration: int, iterations: int, progress: Progress, checkpoint: Checkpoint
-    ) -> None:
-        del X, iterations
-        self.losses[iteration] = float(self.pretrainer.train_resumably(iteration, progress, checkpoint))
 
 
 def _measured(store: WeightStore, journal: Journal, training: Pretraining, epoch: int, loss: float | None) -> Epoch:
@@ -179,29 +145,3 @@ def _about(training: Pretraining, identity: Mapping[str, Any]) -> str:
     tables = asdict(training.config) | {"plugins": identity["plugins"], "fingerprints": identity["data"]}
     classes = list(training.data.classes)
     return tomli_w.dumps(tables | {"context": {"image_size": training.data.image_size, "class_names": classes}})
-
-
-def _require_folder(folder: Path) -> None:
-    if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"{folder} is a file; pretraining needs a folder")
-    foreign = (
-        [p.name for p in folder.iterdir() if p.name not in _OURS and not _draft(p.name)] if folder.is_dir() else []
-    )
-    if foreign:
-        raise ConfigError(f"{folder} holds other files, such as {foreign[0]}; choose an empty or a new folder")
-
-
-def _draft(name: str) -> bool:
-    """Whether a file may be what a write that was cut short has left."""
-    return name.startswith(".") and name.endswith(".draft")
-
-
-def _require_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    if begun.get("kind") != "pretraining" or begun.get("format") != FORMAT:
-        raise StateError(f"{folder} was made by another version of nat (this reads format {FORMAT})")
-    for name, value in now.items():
-        if begun.get(name) != value:
-            raise StateError(
-                f"{folder} cannot go on: its {name} changed since it began (was {begun.get(name)}, is {value}). "
-                "Nothing in it was touched; train in another folder."
-            )

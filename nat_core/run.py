@@ -37,7 +37,7 @@ from nat_core.contracts import (
     SearchSpace,
     Surrogate,
 )
-from nat_core.durable import publish_text, sole_writer
+from nat_core.durable import is_draft, publish_text, sole_writer
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError, StateError
 from nat_core.feasibility import require_feasible
@@ -281,7 +281,7 @@ def _require_folder(folder: Path) -> None:
 
 def _ours(name: str) -> bool:
     """Whether a file may be what a start that was cut short has left."""
-    return name == "lock" or (name.startswith(".") and name.endswith(".draft"))
+    return name == "lock" or is_draft(name)
 
 
 def _identity(run: Run) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from typing import Any
 
 from nat_core.checkpoints import CheckpointFile
 from nat_core.contracts import Learner, Progress, ResumableLearner
-from nat_core.durable import DISK, Disk, on_disk, publish, publish_text, sha256, sync_folder
+from nat_core.durable import DISK, Disk, fault, on_disk, publish, publish_text, sync_folder
 from nat_core.encoding import Encodings
 from nat_core.errors import StateError
 from nat_core.journal import Journal
@@ -134,15 +134,8 @@ class WeightStore:
         recorded = self._journal.first("adapted", iteration=version)
         for name in self._estimators:
             file = self._version(version) / name
-            try:
-                with file.open("rb") as stream:
-                    digest = sha256(stream)
-            except FileNotFoundError:
-                return f"{file.name} is missing"
-            except OSError as error:
-                return f"{file.name} cannot be read: {error.strerror}"
-            if recorded is None or digest != recorded["files"].get(name):
-                return f"{file.name} is not what was saved"
+            if wrong := fault(file, None if recorded is None else recorded["files"].get(name)):
+                return f"{file.name} {wrong}"
         return ""
 
     def _put_aside(self, version: int) -> None:
