@@ -216,8 +216,10 @@ def nearest_architectures(problem: Problem, X: Encodings) -> tuple[NearArchitect
             starts = np.vstack([best, X[[int(_no_nan(measure(X)).argmin())]]])
             found.append(_at_length(problem, measure, _lowest(problem, measure, starts)))
     found.sort(key=lambda x: float(_no_nan(problem.cost_violation(x))[0]))
-    near = [_near(problem, x) for x in found]
-    return tuple({n.misses: n for n in reversed(near)}.values())[::-1]
+    distinct = dict[tuple[str, ...], NearArchitecture]()
+    for near in (_near(problem, x) for x in found):
+        distinct.setdefault(near.misses, near)
+    return tuple(distinct.values())
 
 
 def _sparing(problem: Problem, spared: Constraint) -> Function:
