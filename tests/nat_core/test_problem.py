@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from toyrun import Space
 
@@ -212,6 +212,10 @@ def strict(value):
 
 @given(
     spaces, st.lists(st.tuples(st.sampled_from("ab"), st.sampled_from(["<=", ">="]), st.integers(0, 100)), max_size=4)
+)
+@example(
+    Layers(tuple(Variable(f"v{i}", tuple(range(n))) for i, n in enumerate([1, 4, 1, 5])), ((200,),)),
+    [("a", "<=", 0), ("a", ">=", 6), ("a", ">=", 6), ("b", ">=", 69)],
 )
 def test_the_preflight_counts_and_lists(space, bounds):
     """Against twins over the sample, and over the whole space."""
