@@ -44,6 +44,7 @@ class Disk:
 
 
 DISK = Disk()
+ASIDE = "aside"  # the folder in a run folder for what a repair replaced
 
 
 def append(descriptor: int, data: bytes, disk: Disk = DISK) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from nat_core.contracts import Checkpoint, FineTuner, Pretrainer, Progress, ResumablePretrainer
-from nat_core.durable import is_draft
+from nat_core.durable import ASIDE, is_draft
 from nat_core.encoding import Encodings
 from nat_core.errors import ConfigError, StateError
 
@@ -56,7 +56,7 @@ def require_folder(folder: Path, ours: Collection[str], what: str) -> None:
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; {what} needs a folder")
     names = [p.name for p in folder.iterdir()] if folder.is_dir() else []
-    foreign = [name for name in names if name not in ours and not is_draft(name)]
+    foreign = [name for name in names if name not in ours and name != ASIDE and not is_draft(name)]
     if foreign:
         raise ConfigError(f"{folder} holds other files, such as {foreign[0]}; choose an empty or a new folder")
 

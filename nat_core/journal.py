@@ -15,6 +15,7 @@ import os
 import time
 import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -122,23 +123,50 @@ def _read(file: Path) -> tuple[list[Record], int, int]:
         content = file.read_bytes()
     except OSError as error:
         raise StateError(f"cannot read the journal {file}: {error.strerror}") from error
+    found = survey(content)
+    if found.damaged is not None:
+        raise StateError(
+            f"{file}, line {len(found.records) + 1} (byte {found.size}): the record is damaged, or not of this "
+            f"journal. Nothing was changed. Restore the file from a copy; or `nat doctor {file.parent} --repair` puts "
+            "it aside and keeps what stands before that byte, and what followed is measured again."
+        )
+    return found.records, found.crc, found.size
+
+
+@dataclass(frozen=True)
+class Survey:
+    """How far the content of a journal can be trusted."""
+
+    records: list[Record]
+    crc: int  # the checksum of the last of them
+    size: int  # bytes that they take: what follows is damaged, or a write that was cut short
+    damaged: bytes | None = None  # the first line that is not what was written, where there is one
+
+
+def survey(content: bytes) -> Survey:
+    """The whole records at the beginning of a journal, and the line that ends them where that is damaged."""
     records, crc, position = list[Record](), 0, 0
     while (end := content.find(b"\n", position)) >= 0:
-        if end + 1 == len(content) and b"\0" in content[position:end]:
+        line = content[position:end]
+        if end + 1 == len(content) and b"\0" in line:
             break  # JSON has no zero byte: a page of the last write never reached the disk
-        record, crc = _open(content[position:end], crc, f"{file}, line {len(records) + 1} (byte {position})")
+        opened = unseal(line, crc)
+        if opened is None:
+            return Survey(records, crc, position, line)
+        record, crc = opened
         records.append(record)
         position = end + 1
-    return records, crc, position
+    return Survey(records, crc, position)
 
 
-def _open(line: bytes, previous: int, where: str) -> tuple[Record, int]:
+def unseal(line: bytes, previous: int) -> tuple[Record, int] | None:
+    """The record in a line, and its checksum; none unless the line is what was written after that checksum."""
     body, seal = line[:-_SEAL] + b"}", line[-_SEAL:]
     crc = zlib.crc32(body, previous)
     if seal != f',"crc":"{crc:08x}"}}'.encode():
-        raise StateError(
-            f"{where}: the record is damaged, or not of this journal. Nothing was changed. "
-            "Restore the file from a copy; or cut it before that byte, and what followed is measured again."
-        )
-    record: Record = json.loads(body)
-    return record, crc
+        return None
+    try:
+        record = json.loads(body)
+    except (ValueError, RecursionError):  # a checksum is no signature: anybody can compute it for anything
+        return None
+    return (record, crc) if isinstance(record, dict) and isinstance(record.get("kind"), str) else None

@@ -23,6 +23,7 @@ COMMANDS = {  # in the order a newcomer meets them
     "pretrain": "Train a supernet for searches to begin from.",
     "bench": "Searches beside each other on known problems.",
     "plugins": "What is installed, from where.",
+    "doctor": "What is wrong with this machine, or with a run, and what mends it.",
 }
 
 

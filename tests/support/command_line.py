@@ -18,6 +18,22 @@ TINY = (
     *("-s", "top1_error.batch_size=256", "-s", "top1_error.recalibration_images=128"),
 )
 SMALL_SEARCH = ("-s", "nsga3.generations=5", "-s", "nsga3.population=20", "-s", "rbf.members=20")
+# A real run that measures nothing but costs: neither pictures nor torch, about a second.
+COSTS = (
+    *(
+        "--space",
+        "mbv3",
+        "--objective",
+        "macs",
+        "--objective",
+        "params",
+        "--surrogate",
+        "none",
+        "--optimizer",
+        "random",
+    ),
+    *("-s", "search.iterations=3", "-s", "search.initial=5", "-s", "search.batch=3"),
+)
 
 
 @dataclass(frozen=True)

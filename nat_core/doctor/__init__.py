@@ -1,0 +1,1 @@
+"""What `nat doctor` looks at: this machine and its packages, or the folder of a run; and how a folder is mended."""
