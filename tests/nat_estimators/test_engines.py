@@ -13,8 +13,8 @@ from torch import nn
 
 from nat_core import plugins
 from nat_core.errors import ConfigError
+from nat_core.folding import fold
 from nat_estimators import engines
-from nat_estimators.engines.folding import fold
 from nat_estimators.engines.parity import TOLERANCE, difference, require_parity
 from nat_estimators.recalibration import recalibrate
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -12,7 +11,6 @@ import torch
 from torch import Tensor, nn
 
 from nat_core.errors import ConfigError
-from nat_estimators.engines.folding import fold
 
 
 @dataclass(frozen=True)
@@ -82,40 +80,10 @@ class OnnxRuntime:
 
 
 def _graph(network: nn.Module, images: Tensor) -> bytes:
-    """The folded network in ONNX: by our own recording, or where that lacks an operation by torch's exporter."""
-    from nat_estimators.engines.recording import UntranslatedError, onnx_model
+    """The folded network in ONNX."""
+    from nat_core.onnx_graph import onnx_graph
 
-    fold(network)
-    network.to(memory_format=torch.contiguous_format)  # else layers add operations that only rearrange memory
-    try:
-        return onnx_model(network, images)
-    except UntranslatedError as untranslated:
-        return _exported(network, images, str(untranslated))
-
-
-def _exported(network: nn.Module, images: Tensor, operation: str) -> bytes:
-    """As torch exports it, which takes seconds."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about torch's own code
-            program = torch.onnx.export(
-                network,
-                (images[:2].clone(),),
-                dynamo=True,
-                dynamic_shapes=({0: torch.export.Dim("n")},),
-                input_names=["images"],
-                output_names=["logits"],
-                verbose=False,
-            )
-        assert program is not None  # noqa: S101 - there is one with dynamo
-        model: bytes = program.model_proto.SerializeToString()
-    except Exception as error:
-        reason = (str(error).strip().splitlines() or [""])[0]
-        raise ConfigError(
-            f"the network cannot be written as ONNX ({type(error).__name__}: {reason}), and {operation} has no "
-            "translation of our own: choose -s top1_error.engine=torch"
-        ) from error
-    return model
+    return onnx_graph(network, images, "choose -s top1_error.engine=torch")
 
 
 def _on_the_processor(name: str, device: torch.device) -> None:

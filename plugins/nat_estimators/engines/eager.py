@@ -9,7 +9,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from nat_estimators.engines.folding import fold
+from nat_core.folding import fold
 
 _PIXELS = 32 * 192 * 192  # of the pictures in one go, on a processor
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}

@@ -6,17 +6,24 @@ pictures becomes a node. PyTorch's own exporters understand more and take 4 to 7
 size; this takes a tenth of a second, which decides whether a compiled network pays for 2,000 pictures.
 
 The first dimension of what depends on the pictures has to be the picture's number: it is left free.
+
+It stands in the engine because two plugins need it that may not import each other: the inference engines, and the
+exporters of files. The engine itself never imports this module: it needs torch, and onnx.
 """
 
 from __future__ import annotations
 
 import importlib
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from nat_core.errors import ConfigError
+from nat_core.folding import fold
 
 OPSET, IR_VERSION = 17, 8  # of 2022: every runtime that is in use reads them
 _RESHAPES = {"view", "_unsafe_view", "reshape", "unsqueeze", "squeeze", "flatten"}
@@ -26,6 +33,44 @@ _ELEMENTWISE = {"relu": "Relu", "hardswish": "HardSwish", "sigmoid": "Sigmoid", 
 
 class UntranslatedError(Exception):
     """An operation of a network that cannot be written as a node: its name."""
+
+
+def onnx_graph(network: nn.Module, images: Tensor, advice: str) -> bytes:
+    """The network, its batch normalisation folded away in place: by our recording, else by torch's own exporter.
+
+    Raises `ConfigError`, ending in the advice, for a network that neither can write.
+    """
+    fold(network)
+    network.to(memory_format=torch.contiguous_format)  # else layers add operations that only rearrange memory
+    try:
+        return onnx_model(network, images)
+    except UntranslatedError as untranslated:
+        return _exported(network, images, str(untranslated), advice)
+
+
+def _exported(network: nn.Module, images: Tensor, operation: str, advice: str) -> bytes:
+    """As torch exports it, which takes seconds."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about torch's own code
+            program = torch.onnx.export(
+                network,
+                (images[:2].clone(),),
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("n")},),
+                input_names=["images"],
+                output_names=["logits"],
+                verbose=False,
+            )
+        assert program is not None  # noqa: S101 - there is one with dynamo
+        model: bytes = program.model_proto.SerializeToString()
+    except Exception as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise ConfigError(
+            f"the network cannot be written as ONNX ({type(error).__name__}: {reason}), and {operation} has no "
+            f"translation of our own: {advice}"
+        ) from error
+    return model
 
 
 @torch.no_grad()
