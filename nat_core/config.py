@@ -30,7 +30,7 @@ from typing import Any, Literal, Self
 import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from nat_core import options, plugins
+from nat_core import measures, options, plugins
 from nat_core.errors import ConfigError, PluginError, StateError, unknown
 
 PRESETS = ("quick", "nat", "msunas")
@@ -102,7 +102,7 @@ class RunConfig(BaseModel):
     def parts(self) -> tuple[str, ...]:
         """The names whose options this run may set."""
         constrained = (c.partition("<")[0].partition(">")[0].strip() for c in self.constraints)
-        measured = map(self.measured_by, (*self.objectives, *constrained))
+        measured = (measures.part(self.measured_by(name)) for name in (*self.objectives, *constrained))
         data = () if self.data is None else (self.data,)
         surrogate = () if self.surrogate == NO_SURROGATE else (self.surrogate,)
         names = (self.space, *data, *surrogate, self.optimizer, *measured)
@@ -164,7 +164,7 @@ def _settled(config: RunConfig, given: Layer) -> RunConfig:
 def _needs_data(estimator: str) -> bool | None:
     """Whether an estimator measures on data; none where no estimator goes by that name."""
     with contextlib.suppress(PluginError):
-        return options.takes_data(plugins.registry().find("estimators", estimator).factory)
+        return options.takes_data(measures.measure(estimator, "estimators").offer.factory)
     return None
 
 

@@ -63,6 +63,8 @@ class Operator:
     name: str  # unique in its space, made of the kind of layer and its shapes
     macs: int  # multiply-accumulates of its convolutions and linear layers, for one image
     params: int  # its weights, biases and affine batch-norm terms
+    peak: int = 0  # activations alive at once while it computes one image, its input and output among them
+    aliases: tuple[tuple[str, ...], ...] = ()  # what published tables call it; several names: it is their sum
 
 
 @runtime_checkable
@@ -75,6 +77,17 @@ class OperatorSpace(SearchSpace, Protocol):
 
     def layers(self, X: Encodings) -> NDArray[np.int64]:
         """The operators of canonical X as indices into `operators`, (n, n_slots); −1 is an empty slot."""
+
+
+@runtime_checkable
+class BuildableOperators(OperatorSpace, Protocol):
+    """An operator space that can make its operators as they stand in a network, so that they can be timed."""
+
+    def input_shape(self, architecture: Architecture) -> tuple[int, int, int]:
+        """Channels, height and width of the images that an architecture takes."""
+
+    def sequence(self, architecture: Architecture) -> nn.Sequential:
+        """The plain network, untrained and in eval mode: one child for each live slot of `layers`, in their order."""
 
 
 @runtime_checkable

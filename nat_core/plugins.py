@@ -99,10 +99,19 @@ class Registry:
         raise PluginError(unknown(" or ".join(map(_singular, kinds)), name, known, self._broken_hint()))
 
     def _claims(self, kind: str, name: str) -> list[Offer]:
-        """The working offers of a name, of one distribution where that is named."""
+        """The working offers of a name, of one distribution where that is named.
+
+        `name@instance` is the offer `name` once more, with options of its own.
+        """
         distribution, _, bare = name.rpartition(":")
-        claims = [o for o in self.offers if o.kind == kind and o.name == bare and o.factory is not None]
+        base, at, instance = bare.partition("@")
+        claims = self._named(kind, bare)
+        if not claims and at and _NAME.fullmatch(instance):
+            claims = [replace(o, name=bare) for o in self._named(kind, base)]
         return [o for o in claims if not distribution or _normal(o.distribution) == _normal(distribution)]
+
+    def _named(self, kind: str, name: str) -> list[Offer]:
+        return [o for o in self.offers if o.kind == kind and o.name == name and o.factory is not None]
 
     def _broken_hint(self) -> str:
         broken = [o for o in self.offers if o.status == "broken"]

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from nat_core import config as configs
-from nat_core import options, plugins
+from nat_core import measures, options, plugins
 from nat_core.archive import Archive
 from nat_core.config import NO_SURROGATE, TOP1_ERROR, RunConfig, part_name
 from nat_core.contracts import (
@@ -39,7 +39,7 @@ from nat_core.contracts import (
 )
 from nat_core.durable import is_draft, publish_text, sole_writer
 from nat_core.encoding import Architecture
-from nat_core.errors import ConfigError, StateError
+from nat_core.errors import ConfigError, PluginError, StateError
 from nat_core.feasibility import require_feasible
 from nat_core.journal import Journal, read
 from nat_core.ledger import Ledger
@@ -104,17 +104,19 @@ class Run:
 def find_parts(config: RunConfig) -> Parts:
     """Every plugin that the config names, its options checked. Raises `ConfigError`; touches no data."""
     registry = plugins.registry()
-    constraints = tuple(Constraint.parse(text) for text in config.constraints)
+    constraints = tuple(map(measures.constraint, config.constraints))
+    columns = {"objectives": tuple(map(measures.column, config.objectives))}
+    config = config.model_copy(update=columns | {"constraints": tuple(map(measures.canonical, config.constraints))})
     names = tuple(dict.fromkeys(config.objectives))
     if len(names) < 2:
         raise ConfigError(
             f"the objectives are {', '.join(config.objectives)}: a front needs two different ones at least"
         )
-    measures = {n: _measure(registry, config, n) for n in names}
-    estimators = {n: offer for n, offer in measures.items() if offer.kind == "estimators"}
-    constrained = dict.fromkeys(c.name for c in constraints if c.name not in measures)
-    costs = {n: offer for n, offer in measures.items() if n not in estimators}
-    costs |= {n: registry.find("cost_models", n) for n in constrained}
+    measured = {n: _measure(registry, config, n) for n in names}
+    estimators = {n: offer for n, offer in measured.items() if offer.kind == "estimators"}
+    constrained = dict.fromkeys(c.name for c in constraints if c.name not in measured)
+    costs = {n: offer for n, offer in measured.items() if n not in estimators}
+    costs |= {n: _constrained(n) for n in constrained}
     _require_data_where_needed(config, estimators)
     parts = Parts(
         config,
@@ -134,7 +136,19 @@ def _measure(registry: plugins.Registry, config: RunConfig, objective: str) -> O
     """The estimator or the cost model of an objective."""
     if objective == TOP1_ERROR:
         return registry.find("estimators", config.estimator)
-    return registry.find("estimators", objective, "cost_models")
+    return measures.measure(objective, "estimators", "cost_models").offer
+
+
+def _constrained(name: str) -> Offer:
+    """The cost model of a constraint that is no objective."""
+    with contextlib.suppress(PluginError):
+        found = measures.measure(name, "cost_models", "estimators").offer
+        if found.kind == "estimators":
+            raise ConfigError(
+                f"{name} is measured, one architecture at a time: to bound it, make it an objective too, with "
+                f"--objective {found.name}"
+            )
+    return measures.measure(name, "cost_models").offer
 
 
 def _require_data_where_needed(config: RunConfig, estimators: Mapping[str, Offer]) -> None:
@@ -298,7 +312,7 @@ def _identity(run: Run) -> dict[str, Any]:
 
 def _measured_on(run: Run) -> str | None:
     """sha256 of the data, and of the files that values are looked up in; none where there is neither."""
-    parts = (run.data, run.space, *run.problem.estimators.values())
+    parts = (run.data, run.space, *run.problem.estimators.values(), *run.problem.costs.values())
     found = list(dict.fromkeys(part.fingerprint for part in parts if isinstance(part, Fingerprinted)))
     if len(found) < 2:
         return found[0] if found else None

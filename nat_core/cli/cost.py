@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from nat_core import config as configs
 from nat_core import options, plugins
@@ -16,6 +17,7 @@ from nat_core.config import part_name
 from nat_core.contracts import SearchSpace, SupernetSpace
 from nat_core.encoding import as_architectures, as_encodings, corners
 from nat_core.errors import ConfigError, NatError
+from nat_core.measures import Measure, measure
 from nat_core.parts import Given, factory, make, require_parts, settings_of_parts
 from nat_core.plugins import Offer
 
@@ -52,9 +54,10 @@ def command(
     if not rows:
         raise ConfigError("no architecture is given: name one, such as 08011001440551052208877, or a --file of them")
     given = settings_of_parts(settings, "mbv3.classes=10")
-    offers = [plugins.registry().find("cost_models", name) for name in costs or ("macs", "params")]
+    priced_by = [_measure(name) for name in costs or ("macs", "params")]
+    offers = [m.offer for m in priced_by]
     priced = _named(space or _SPACE, given, offers) if folder is None else _of_run(folder, space, given, offers)
-    table = price(priced, offers, rows)
+    table = price(priced, priced_by, rows)
     if as_json:
         run = {} if folder is None else {"run": str(folder)}
         click.echo(json.dumps({**run, "space": priced.offer.name, "rows": table}))
@@ -99,17 +102,35 @@ def _of_run(folder: Path, space: str | None, given: Given, costs: list[Offer]) -
     return Priced(offer, build_space(config, offer, tables), merged, context)
 
 
-def price(priced: Priced, costs: list[Offer], rows: list[tuple[str, Any]]) -> list[dict[str, Any]]:
+def _measure(name: str) -> Measure:
+    """A cost model, or an estimator that needs no data."""
+    found = measure(name, "cost_models", "estimators")
+    if found.offer.kind == "estimators" and options.takes_data(found.offer.factory):
+        raise ConfigError(f"{name} is measured on data: `nat run` and `nat evaluate` do that")
+    return found
+
+
+def price(priced: Priced, costs: list[Measure], rows: list[tuple[str, Any]]) -> list[dict[str, Any]]:
     """A row per architecture: its short text form and its costs. `rows` are (where it stands, what stands there)."""
     space = priced.space
     architectures = [_parse(space, where, text) for where, text in rows]
     X = as_encodings(architectures, len(space.variables))
-    columns = {o.name: make(priced.given, o, priced.context, space)(X).tolist() for o in costs}
+    columns = {m.column: _values(m.offer.kind, make(priced.given, m.offer, priced.context, space)(X)) for m in costs}
     names = [str(space.describe(a)["architecture"]) for a in architectures]
     return [
         {"architecture": name, **{cost: _whole(values[i]) for cost, values in columns.items()}}
         for i, name in enumerate(names)
     ]
+
+
+def _values(kind: str, found: Any) -> list[float]:
+    """What a cost model gives, or an estimator's measurements. Raises `ConfigError` for one that failed."""
+    if kind == "cost_models":
+        values: list[float] = found.tolist()
+        return values
+    for failed in (m for m in found if not np.isfinite(m.value)):
+        raise ConfigError(f"an architecture could not be measured: {failed.reason}")
+    return [float(m.value) for m in found]
 
 
 def _assumed(priced: Priced, folder: Path | None) -> str:

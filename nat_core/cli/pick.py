@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import click
 
 from nat_core.errors import ConfigError
+from nat_core.measures import quantity
 from nat_core.problem import Constraint
-
-_VALUE = re.compile(r"\s*([\w@.:-]+)\s*=\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([%M]?)\s*")
-_UNITS = {"": 1.0, "%": 0.01, "M": 1e6}  # as the tables print numbers
 
 
 @click.command(name="pick")
@@ -43,7 +40,8 @@ def command(
 ) -> None:
     """Choose an architecture from the front of the run in the folder RUN, and say why. Reads only.
 
-    Write values as 300e6 or 300M, 0.05 or 5%. Bounds leave out; from what is left, knee, best or preference choose.
+    Write values as 300e6 or 300M, 0.05 or 5%, 25ms. Bounds leave out; from what is left, knee, best or preference
+    choose.
     The most accurate network below a limit is --best top1_error --max macs=300M.
     """
     ways = [way for way, given in (("--knee", knee), ("--best", best), ("--prefer", prefer)) if given]
@@ -52,7 +50,7 @@ def command(
             f"{' and '.join(ways)} are {len(ways)} ways to choose: give one of them; --max and --min go with each"
         )
     bounds = [*(_bound("--max", text, "<=") for text in at_most), *(_bound("--min", text, ">=") for text in at_least)]
-    wishes = [_value("--prefer", text) for text in prefer]
+    wishes = [quantity("--prefer", text) for text in prefer]
     if len({name for name, _ in wishes}) < len(wishes):
         raise ConfigError(f"--prefer is given twice for one objective: {', '.join(prefer)}")
     _pick(run, bounds, dict(wishes), best or "", count, as_json=as_json)
@@ -68,10 +66,12 @@ def _pick(
     from nat_core.choosing import choose
     from nat_core.cli.saved import cost_models, saved_front
     from nat_core.errors import unknown
+    from nat_core.measures import column
     from nat_core.report.choice import choice_document, choice_table
 
     saved = saved_front(folder)
     front = saved.summary.front
+    best = column(best) if best else best
     for name in (*wishes, *([best] if best else ())):
         if name not in front.names:
             raise ConfigError(unknown("objective of this run", name, front.names, "Bounds may be on any cost."))
@@ -84,15 +84,5 @@ def _pick(
 
 
 def _bound(option: str, text: str, relation: str) -> Constraint:
-    name, value = _value(option, text)
+    name, value = quantity(option, text)
     return Constraint(name, relation, value)
-
-
-def _value(option: str, text: str) -> tuple[str, float]:
-    match = _VALUE.fullmatch(text)
-    value = float(match[2]) * _UNITS[match[3]] if match else float("inf")
-    if match is None or abs(value) == float("inf"):
-        raise ConfigError(
-            f"cannot read {option} {text!r}: write name=number, such as macs=300e6, macs=300M or error=5%"
-        )
-    return match[1], value

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from nat_core import config as configs
-from nat_core import journal, plugins
+from nat_core import journal, measures, plugins
+from nat_core.choosing import choose
 from nat_core.config import RunConfig
 from nat_core.contracts import CostModel, SearchSpace
 from nat_core.encoding import Architecture
-from nat_core.errors import ConfigError, StateError, unknown
+from nat_core.errors import ConfigError, PluginError, StateError, unknown
 from nat_core.ledger import notes, replay
 from nat_core.report.summary import Summary, summarise
 from nat_core.run import build_cost, build_space, is_run
@@ -55,11 +56,12 @@ def cost_models(saved: Saved, names: Iterable[str]) -> dict[str, CostModel]:
     registry = plugins.registry()
     models = dict[str, CostModel]()
     for name in names:
-        if name in registry.of("estimators"):
+        try:
+            offer = measures.measure(name, "estimators", "cost_models").offer
+        except PluginError:
+            known = {*saved.config.objectives, *registry.of("cost_models")}
+            raise ConfigError(unknown("objective or cost", name, known)) from None
+        if offer.kind == "estimators":
             raise ConfigError(f"{name} is measured, and it is no objective of this run: it cannot be bounded here")
-        if name not in registry.of("cost_models"):
-            raise ConfigError(
-                unknown("objective or cost", name, {*saved.config.objectives, *registry.of("cost_models")})
-            )
-        models[name] = build_cost(saved.config, registry.find("cost_models", name), saved.space, saved.tables)
+        models[name] = build_cost(saved.config, offer, saved.space, saved.tables)
     return models

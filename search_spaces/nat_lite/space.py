@@ -27,6 +27,8 @@ from nat_lite.layout import SLOTS, STAGES, Layer, Layout
 from nat_lite.operators import N_SLOTS, OperatorTable, tabulate
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from nat_lite.supernet import Normalisation, Supernet
 
 KERNELS, EXPANDS, LEFT_OUT = (3, 5), (3, 4, 6), (0, 1, 2)
@@ -244,6 +246,12 @@ class LiteSpace:
         slots = np.zeros((len(X), N_SLOTS), dtype=np.int64)
         slots[:, 2:-2] = self._slots(X)
         return self._table.index[X[:, :1], np.arange(N_SLOTS), slots]
+
+    def sequence(self, architecture: Architecture) -> nn.Sequential:
+        """The plain network with random weights, a child for each live slot: see `nat_lite.sequence`."""
+        from nat_lite.sequence import sequence
+
+        return sequence(self.layout(architecture), self.classes)
 
     def supernet(self, n_classes: int, weights: object = None) -> Supernet:
         """The supernet: from `weights`, else from the space's own option.

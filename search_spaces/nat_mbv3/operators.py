@@ -1,13 +1,17 @@
 """What an architecture is made of, with exact costs in closed form: every operator the space can make, and a look-up.
 
 Multiply-accumulates are those of convolutions (squeeze-and-excitation's included) and linear layers. Parameters are all
-weights and biases and the affine batch-norm terms. The names are those of NSGANetV2's published latency tables.
+weights and biases and the affine batch-norm terms. The names are those of NSGANetV2's published latency tables; the
+aliases those of once-for-all's, which write hidden channels in place of the ratio, and "same" padding's halves.
+
+Peaks are of an executor that folds batch normalisation, works in place where each output needs one input alone, and
+frees a map once nothing needs it: the input of a layer with a shortcut stays to its end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +49,9 @@ def _slots(side: int, width: float, codes: dict[int, Layer], classes: int) -> It
     """Every (slot, code, operator) at one resolution and width."""
     c = channels(width)
     half = _half(side)
-    yield 0, 0, _convolution(f"first_conv-input:{side}x{side}x3", 3, c[0], 3, half)
+    first = f"Conv-input:{side}x{side}x3-output:{half}x{half}x{c[0]}"
+    stem = _convolution(f"first_conv-input:{side}x{side}x3", 3, c[0], 3, half)
+    yield 0, 0, replace(stem, peak=3 * side**2 + c[0] * half**2, aliases=((first,),))
     yield 1, 0, _mobile(c[0], c[1], half, Layer(kernel=3, expand=1), Stage(1, False, False), 1)
     side = half
     for g, stage in enumerate(STAGES):
@@ -54,10 +60,14 @@ def _slots(side: int, width: float, codes: dict[int, Layer], classes: int) -> It
             for code, layer in codes.items():
                 yield 2 + MAX_DEPTH * g + j, code, _mobile(c[g + 1 + (j > 0)], c[g + 2], side, layer, stage, stride)
             side = _half(side) if stride == 2 else side
-    yield 22, 0, _convolution(f"final_expand_layer-input:{side}x{side}x{c[6]}", c[6], c[7], 1, side)
-    mix = c[7] * c[8]
-    yield 23, 0, Operator(f"feature_mix_layer-input:1x1x{c[7]}-output:1x1x{c[8]}", mix, mix)
-    yield 24, 0, Operator(f"classifier-input:{c[8]}-output:{classes}", c[8] * classes, (c[8] + 1) * classes)
+    last = _convolution(f"final_expand_layer-input:{side}x{side}x{c[6]}", c[6], c[7], 1, side)
+    size = f"{side}x{side}x"
+    theirs = f"Conv_1-input:{size}{c[6]}-output:{size}{c[7]}", f"AvgPool2D-input:{size}{c[7]}-output:1x1x{c[7]}"
+    yield 22, 0, replace(last, peak=(c[6] + c[7]) * side**2, aliases=(theirs,))
+    mix, shape = c[7] * c[8], f"input:1x1x{c[7]}-output:1x1x{c[8]}"
+    yield 23, 0, Operator(f"feature_mix_layer-{shape}", mix, mix, c[7] + c[8], ((f"Conv_2-{shape}",),))
+    name, theirs_too = f"classifier-input:{c[8]}-output:{classes}", f"Logits-input:1x1x{c[8]}-output:{classes}"
+    yield 24, 0, Operator(name, c[8] * classes, (c[8] + 1) * classes, c[8] + classes, ((theirs_too,),))
 
 
 def _convolution(name: str, c_in: int, c_out: int, kernel: int, side: int) -> Operator:
@@ -72,11 +82,28 @@ def _mobile(c_in: int, c_out: int, side: int, layer: Layer, stage: Stage, stride
     macs = expand * side**2 + (kernel + mid * c_out) * out**2 + 2 * mid * squeeze
     params = expand + kernel + mid * c_out + 2 * (mid * (2 if expand else 1) + c_out)
     params += 2 * mid * squeeze + mid + squeeze if squeeze else 0
-    name = (
-        f"MBConv-input:{side}x{side}x{c_in}-output:{out}x{out}x{c_out}-expand:{layer.expand}-kernel:{layer.kernel}"
-        f"-stride:{stride}-idskip:{int(stride == 1 and c_in == c_out)}-se:{int(stage.squeeze_excite)}"
-    )
-    return Operator(name, macs, params)
+    shortcut = stride == 1 and c_in == c_out
+    shapes = f"input:{side}x{side}x{c_in}-output:{out}x{out}x{c_out}"
+    rest = f"kernel:{layer.kernel}-stride:{stride}-idskip:{int(shortcut)}-se:{int(stage.squeeze_excite)}"
+    theirs = f"expanded_conv-{shapes}-expand:{mid}-{rest}-hs:{int(stage.hard_swish)}"
+    peak = inverted_residual_peak(c_in * side**2, mid * side**2, mid * out**2, c_out * out**2, shortcut=shortcut)
+    name = f"MBConv-{shapes}-expand:{layer.expand}-{rest}"
+    return Operator(name, macs, params, peak if expand else _peak_without_expansion(c_in, c_out, side), ((theirs,),))
+
+
+def inverted_residual_peak(entered: int, expanded: int, filtered: int, left: int, *, shortcut: bool) -> int:
+    """Activations alive at once in expansion, depthwise convolution and projection, given the sizes of their maps.
+
+    A squeeze-and-excitation scales in place, and its own maps of one pixel are left out.
+    """
+    kept = entered if shortcut else 0
+    return max(entered + expanded, kept + expanded + filtered, kept + filtered + left)
+
+
+def _peak_without_expansion(c_in: int, c_out: int, side: int) -> int:
+    """The first layer: its input is the depthwise convolution's, and stays where there is a shortcut."""
+    kept = c_in if c_in == c_out else 0
+    return max(2 * c_in, kept + c_in + c_out) * side**2
 
 
 def _half(side: int) -> int:

@@ -26,6 +26,8 @@ from nat_mbv3.operators import N_SLOTS, OperatorTable, tabulate
 from nat_mbv3.shrinking import phases
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from nat_mbv3.supernet import Supernet
 
 KERNELS, EXPANDS, DEPTHS, WIDTHS = (3, 5, 7), (3, 4, 6), (2, 3, 4), (1.0, 1.2)
@@ -256,6 +258,12 @@ class MobileNetV3Space:
         from nat_mbv3.checkpoint import build
 
         return build(self, n_classes, self.weights if weights is None else weights)
+
+    def sequence(self, architecture: Architecture) -> nn.Sequential:
+        """The plain network with random weights, a child for each live slot: see `nat_mbv3.sequence`."""
+        from nat_mbv3.sequence import sequence
+
+        return sequence(self.layout(architecture), self.classes)
 
     def static_network(self, config: Path, weights: Path) -> StaticNetwork:
         """A published network of this family: a `net.config` of OFA or NAT, and its weights."""

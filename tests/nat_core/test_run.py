@@ -236,7 +236,8 @@ def test_what_values_come_out_of_is_recognised():
 
     def of(data, space, *estimators):
         named = dict(enumerate(estimators))
-        return _measured_on(SimpleNamespace(data=data, space=space, problem=SimpleNamespace(estimators=named)))
+        problem = SimpleNamespace(estimators=named, costs={})
+        return _measured_on(SimpleNamespace(data=data, space=space, problem=problem))
 
     assert of(None, plain, plain) is None
     assert of(data, plain, plain) == "d" * 64  # as in a run of version 0.1
