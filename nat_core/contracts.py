@@ -303,6 +303,14 @@ class Evaluator(Protocol):
 
 
 @runtime_checkable
+class LogitsEvaluator(Evaluator, Protocol):
+    """An evaluator that gives away what it measured: `nat evaluate` makes a report on each class of it."""
+
+    def logits(self, network: StaticNetwork, split: Split) -> NDArray[np.float32]:
+        """What the network answers to each image, (n, n_classes), in the order of the split. Raises as a call does."""
+
+
+@runtime_checkable
 class Fingerprinted(Protocol):
     """A space or an estimator whose values come out of a file: a run does not go on with another one."""
 

@@ -96,6 +96,24 @@ class Finetuning:
 
 
 @dataclass(frozen=True)
+class Taken:
+    """A run that is built, and one of its networks: `estimator.network(architecture)` gives it."""
+
+    run: Run
+    data: Dataset
+    space: SupernetSpace
+    architecture: Architecture
+    estimator: SubnetEstimator
+    weights: Mapping[str, Any]  # of the run: the iteration and the sha256 of the file
+    measured: bool  # by the run
+
+    def network(self) -> StaticNetwork:
+        """The network as the run measured it, recalibrated, in eval mode."""
+        about, side = self.space.describe(self.architecture), self.space.input_shape(self.architecture)[1]
+        return StaticNetwork(self.estimator.network(self.architecture), about, side, len(self.data.classes))
+
+
+@dataclass(frozen=True)
 class Epoch:
     """One that is done."""
 
@@ -128,30 +146,47 @@ def build(
     Raises `ConfigError` for an architecture that the run has not measured, and for a run without a supernet;
     `StateError` where the data changed, or the weights are gone.
     """
-    records = read(source / "journal.jsonl")
     found = offers(saved, config)
-    own, theirs = found[:2], found[2:]
     require_parts(configs.merged_layers(saved.options, config.options), found)
-    names = {configs.part_name(offer.name) for offer in theirs}
-    changed = {part: values for part, values in config.options.items() if part in names}
+    taken = take(saved, source, architecture, config.options)
+    run, data, space = taken.run, taken.data, taken.space
+    context = {"seed": saved.seed} | about_data(data)
+    tuner: FineTuner = make(config.options, found[0], context, space, data)
+    evaluator: Evaluator = make(config.options, found[1], context, data)
+    tuner.begin(architecture, taken.estimator.network)
+    versions = {f"{o.kind}.{o.name}": o.where for o in found}
+    folder = out or source / "finetuned" / digest(str(space.describe(architecture)["architecture"]))
+    return Finetuning(folder, config, versions, run, data, space, architecture, taken.weights, tuner, evaluator)
+
+
+def take(
+    saved: RunConfig,
+    source: Path,
+    architecture: Architecture,
+    given: Mapping[str, Mapping[str, Any]],
+    *,
+    measured_only: bool = True,
+) -> Taken:
+    """The run of the config `saved` in the folder `source`, built, with the weights that measured an architecture.
+
+    `given` are options of its parts that are to be others, such as the device. Without `measured_only` an architecture
+    that the run has not measured gets the newest weights. Raises as `build`.
+    """
+    records = read(source / "journal.jsonl")
+    names = {configs.part_name(offer.name) for offer in find_parts(saved).offers()}
+    changed = {part: values for part, values in given.items() if part in names}
     saved = saved.model_copy(update={"options": configs.merged_layers(saved.options, changed)})
     parts = find_parts(saved)
     if parts.data is None:
-        raise ConfigError(f"the run in {source} measured no networks on pictures: there is none to train")
+        raise ConfigError(f"the run in {source} measured no networks on pictures: there is none to take out of it")
     run = build_run(parts, source)
     if run.data is None or not isinstance(run.space, SupernetSpace):
         raise ConfigError(f"the space {saved.space} has no supernet that networks could be taken out of")
-    measured = _measured(records, run, architecture)
+    measured = _measured(records, run, architecture, required=measured_only)
     require_unchanged(run)
     name, estimator = _estimator(run)
     weights = _load(run, records, name, measured)
-    context = {"seed": saved.seed} | about_data(run.data)
-    tuner: FineTuner = make(config.options, own[0], context, run.space, run.data)
-    evaluator: Evaluator = make(config.options, own[1], context, run.data)
-    tuner.begin(architecture, estimator.network)
-    versions = {f"{o.kind}.{o.name}": o.where for o in found}
-    folder = out or source / "finetuned" / digest(str(run.space.describe(architecture)["architecture"]))
-    return Finetuning(folder, config, versions, run, run.data, run.space, architecture, weights, tuner, evaluator)
+    return Taken(run, run.data, run.space, architecture, estimator, weights, measured is not None)
 
 
 def digest(text: str) -> str:
@@ -159,9 +194,11 @@ def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
-def _measured(records: Iterable[Record], run: Run, architecture: Architecture) -> int:
-    """The version of the weights that an architecture was last measured with."""
+def _measured(records: Iterable[Record], run: Run, architecture: Architecture, *, required: bool) -> int | None:
+    """The version of the weights that an architecture was last measured with; none where it never was."""
     mine = [r for r in records if r["kind"] in {"measured", "failed"} and tuple(r["architecture"]) == architecture]
+    if not mine and not required:
+        return None
     if not mine:
         raise ConfigError(
             f"the run in {run.folder} has not measured {run.space.describe(architecture)['architecture']}: "
@@ -182,10 +219,15 @@ def _estimator(run: Run) -> tuple[str, SubnetEstimator]:
     raise ConfigError(f"the run in {run.folder} has no network to train: nothing that it measured ({listed}) makes one")
 
 
-def _load(run: Run, records: Iterable[Record], name: str, measured: int) -> dict[str, Any]:
-    """Have an estimator hold the version of its weights that measured, or where that is no longer kept, a newer one."""
+def _load(run: Run, records: Iterable[Record], name: str, measured: int | None) -> dict[str, Any]:
+    """Have an estimator hold the version of its weights that measured, or where that is no longer kept, a newer one.
+
+    Where nothing was measured with any, it is the newest.
+    """
     estimator = run.problem.estimators[name]
     files = {r["iteration"]: r["files"].get(name) for r in records if r["kind"] == "adapted"}
+    if measured is None:
+        measured = max(files, default=INITIAL)
     if measured == INITIAL or not isinstance(estimator, AdaptiveEstimator):
         return {"iteration": None, "sha256": None}
     faults = list[str]()

@@ -19,7 +19,7 @@ COMMANDS = {  # in the order a newcomer meets them
     "pick": "One architecture from a front, and why.",
     "finetune": "Train one network of a run alone, for the last percent.",
     "cost": "What architectures cost.",
-    "evaluate": "The error of a published network on your data.",
+    "evaluate": "Errors, classes and confusions of a network on your data.",
     "pretrain": "Train a supernet for searches to begin from.",
     "bench": "Searches beside each other on known problems.",
     "plugins": "What is installed, from where.",

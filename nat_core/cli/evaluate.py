@@ -1,37 +1,33 @@
-"""`nat evaluate`: a network that stands alone, measured on your data."""
+"""`nat evaluate`: a network, measured on your data."""
 
 from __future__ import annotations
 
 import json
 import math
 import time
-from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from nat_core import plugins
+from nat_core.classification import Classification
+from nat_core.cli.saved import chosen, saved_front
 from nat_core.cli.words import errors_in_words
-from nat_core.contracts import Dataset, Evaluator, SearchSpace, Split, StaticNetwork, StaticNetworkSpace
-from nat_core.errors import ConfigError
-from nat_core.finetuning import load_network
-from nat_core.parts import about_data, data_and_settings, make, require_parts, shorthands
+from nat_core.durable import publish_text
+from nat_core.errors import ConfigError, ResourceError
+from nat_core.evaluating import ALL, SPLITS, Subject, Words, evaluate, is_finetuned, of_file, of_run
+from nat_core.report.classes import ROWS, confusion_csv, report_document, report_table
 
 _FILE = click.Path(path_type=Path)
 
 
 @click.command(name="evaluate")
-@click.option(
-    "--net",
-    "config",
-    required=True,
-    type=_FILE,
-    help="A net.config of OFA or NAT, or a folder of nat finetune.",
-)
+@click.argument("run", required=False, type=_FILE)
+@click.argument("architecture", required=False, metavar="[ARCH]")
+@click.option("--net", "config", type=_FILE, help="A net.config of OFA or NAT, or a folder of nat finetune.")
 @click.option("--weights", type=_FILE, help="Of a net.config: a file of PyTorch, or safetensors.")
-@click.option("--data", default="digits", show_default=True, help="Data set by name, or a folder of images.")
-@click.option("--split", type=click.Choice(("val", "test")), default="test", show_default=True)
-@click.option("--space", default="mbv3", show_default=True, help="Search space that the network is of.")
+@click.option("--data", help="Data set by name, or a folder of images.  [default: of the run, else digits]")
+@click.option("--split", type=click.Choice((*SPLITS, ALL)), help="Of the data.  [default: val for a run, else test]")
+@click.option("--space", help="Search space that the network of --net is of.  [default: mbv3]")
 @click.option("--side", type=click.IntRange(min=1), help="Of the input, in pixels.  [default: the network's own]")
 @click.option("--mean", help="Of red, green, blue in training, on the scale 0 … 1.  [default: of the data]")
 @click.option("--std", help="The same for standard deviations.")
@@ -39,16 +35,20 @@ _FILE = click.Path(path_type=Path)
 @click.option("--device", help="cpu | cuda | auto: what computes.  [default: auto]")
 @click.option("--engine", help="What runs the network: torch | openvino | onnxruntime | plain.  [default: torch]")
 @click.option("--evaluator", default="errors", show_default=True, help="What measures.")
+@click.option("--out", type=_FILE, metavar="FILE.csv", help="Write the confusion matrix to a file as well.")
+@click.option("--all", "whole", is_flag=True, help=f"Show every class, not the {ROWS} worst.")
 @click.option(
     "-s", "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Such as folder.image_size=64."
 )
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 def command(
-    config: Path,
+    run: Path | None,
+    architecture: str | None,
+    config: Path | None,
     weights: Path | None,
-    data: str,
-    split: str,
-    space: str,
+    data: str | None,
+    split: str | None,
+    space: str | None,
     side: int | None,
     mean: str | None,
     std: str | None,
@@ -56,78 +56,101 @@ def command(
     device: str | None,
     engine: str | None,
     evaluator: str,
+    out: Path | None,
+    whole: bool,
     settings: tuple[str, ...],
     as_json: bool,
 ) -> None:
-    """Measure the error of a network that stands alone, on your data.
+    """Measure a network on your data: errors, each class, what is taken for what, and how far its confidence is true.
 
-    It was trained elsewhere, with its config in one file and its weights in another, or by nat finetune.
+    ARCH is any architecture of the run in the folder RUN, in the text form of nat front; without it, the one at the
+    knee. It is measured on the validation images, as the search did: --split test is for the end, once. RUN may be a
+    folder of nat finetune as well.
 
-    Give the mean and standard deviation that it was trained with, such as --mean 0.485,0.456,0.406 --std
-    0.229,0.224,0.225 for ImageNet; nat finetune has noted its own. Its classes have to be those of the data, in the
-    same order.
+    With --net it is a network that others trained. Give the mean and standard deviation that it was trained with, such
+    as --mean 0.485,0.456,0.406 --std 0.229,0.224,0.225 for ImageNet. The classes of a network have to be those of the
+    data, in the same order.
     """
-    words = {"mean": _colours("--mean", mean), "std": _colours("--std", std), "device": device, "engine": engine}
-    words |= {"batch_size": None if batch is None else str(batch)}
-    found, built_data, measure = _build((config, weights), space, data, evaluator, words, settings)
-    pictures: Split = getattr(built_data, split)
-    if not len(pictures):
-        raise ConfigError(f"the data have no {split} split")
-    found, start = replace(found, side=side or found.side), time.perf_counter()
-    errors = dict(measure(found, pictures))
+    short = {"mean": _colours("--mean", mean), "std": _colours("--std", std), "device": device, "engine": engine}
+    words = Words(evaluator, short | {"batch_size": None if batch is None else str(batch)}, settings)
+    if run is not None and architecture is None and config is None and is_finetuned(run):
+        run, config = None, run
+    _require_room(out)
+    if run is not None:
+        _refuse_beside(run, {"--net": config, "--weights": weights, "--space": space})
+        saved = saved_front(run)
+        subject, split = of_run(saved.config, run, chosen(saved, architecture), data, words), split or "val"
+    elif config is None:
+        raise ConfigError("say what to measure: the folder of a run, or --net with a file or a folder of nat finetune")
+    else:
+        subject, split = of_file(config, weights, space or "mbv3", data or "digits", words), split or "test"
+    start = time.perf_counter()
+    errors, report = evaluate(subject, split, side)
     facts = {
-        "images": len(pictures),
-        "side": found.side,
-        "params": sum(p.numel() for p in found.network.parameters()),
+        "images": sum(map(len, subject.splits(split))),
+        "side": side or subject.network.side,
+        "params": sum(p.numel() for p in subject.network.network.parameters()),
         "seconds": round(time.perf_counter() - start, 4),
     }
+    if out is not None:
+        _write(out, subject, report)
     if as_json:
-        about = {"network": dict(found.about), "data": data, "split": split}
-        click.echo(json.dumps(about | errors | facts, allow_nan=False))
+        _print_document(subject, split, errors | facts, report)
     else:
-        click.echo(
-            f"{errors_in_words(errors)} of {facts['images']:,} images ({split} of {data}), "
-            f"at {facts['side']} pixels, {facts['params'] / 1e6:.2f} M parameters, {facts['seconds']:.1f} s"
-        )
+        _print(subject, split, errors, facts, report, None if whole else ROWS)
 
 
-def _build(
-    files: tuple[Path, Path | None],
-    space: str,
-    data: str,
-    evaluator: str,
-    words: dict[str, str | None],
-    settings: tuple[str, ...],
-) -> tuple[StaticNetwork, Dataset, Evaluator]:
-    """The network, the data and what measures, with their options."""
-    registry = plugins.registry()
-    measuring = registry.find("evaluators", evaluator)
-    name, given = data_and_settings(data, (*shorthands(words, [measuring]), *settings), "folder.image_size=64")
-    offers = registry.find("search_spaces", space), registry.find("datasets", name), measuring
-    require_parts(given, offers)
-    found, about = load_network(files[0]) if files[0].is_dir() else (None, {})
-    if found is None:
-        found = _published(make(given, offers[0], {}), space, *files)
-    elif files[1] is not None:
-        raise ConfigError(f"{files[0]} holds its own weights: leave --weights out")
-    built: Dataset = make(given, offers[1], {})
-    if found.n_classes != len(built.classes):
-        raise ConfigError(
-            f"the network of {files[0]} tells {found.n_classes} classes apart, and {data} has {len(built.classes)}"
-        )
-    if about and about["classes"] != list(built.classes):
-        raise ConfigError(f"the network of {files[0]} knows other classes than {data} has")
-    colours = {key: about[key] for key in ("mean", "std") if key in about}
-    return found, built, make(given, measuring, about_data(built) | colours, built)
+def _print_document(subject: Subject, split: str, numbers: dict[str, float], report: Classification | None) -> None:
+    about = {"run": subject.run, "measured_by_run": subject.measured} if subject.run else {}
+    about |= {"network": dict(subject.network.about), "data": subject.on, "split": split}
+    more = {} if report is None else report_document(subject.data.classes, report)
+    click.echo(json.dumps(about | numbers | more, allow_nan=False))
 
 
-def _published(space: SearchSpace, name: str, config: Path, weights: Path | None) -> StaticNetwork:
-    """A network that others trained."""
-    if not isinstance(space, StaticNetworkSpace):
-        raise ConfigError(f"the space {name} reads no networks that stand alone; mbv3 does")
-    if weights is None:
-        raise ConfigError(f"--net {config} needs the --weights that belong to it")
-    return space.static_network(config, weights)
+def _print(
+    subject: Subject,
+    split: str,
+    errors: dict[str, float],
+    facts: dict[str, float],
+    report: Classification | None,
+    limit: int | None,
+) -> None:
+    from rich.console import Console
+
+    if subject.run:
+        weights = "" if subject.measured else ", which the run has not measured: with its newest weights"
+        click.echo(f"{subject.network.about['architecture']} of {subject.run}{weights}")
+    click.echo(
+        f"{errors_in_words(errors)} of {facts['images']:,} images ({split} of {subject.on}), "
+        f"at {facts['side']} pixels, {facts['params'] / 1e6:.2f} M parameters, {facts['seconds']:.1f} s"
+    )
+    if report is not None:
+        Console().print(report_table(subject.data.classes, report, limit), highlight=False)
+
+
+def _require_room(out: Path | None) -> None:
+    """Raise `ConfigError` for a file that could not be written, before anything is measured."""
+    if out is None:
+        return
+    if out.is_dir():
+        raise ConfigError(f"--out {out} is a folder; give a file, such as {out / 'confusion.csv'}")
+    if not out.absolute().parent.is_dir():
+        raise ConfigError(f"--out {out}: there is no folder {out.absolute().parent}")
+
+
+def _write(out: Path, subject: Subject, report: Classification | None) -> None:
+    if report is None:
+        raise ConfigError("this evaluator tells errors alone: there is no confusion matrix for --out")
+    try:
+        publish_text(out, confusion_csv(subject.data.classes, report))
+    except ResourceError as error:
+        raise ResourceError(f"cannot write --out {out}: {error.__cause__}") from error
+
+
+def _refuse_beside(run: Path, others: dict[str, object]) -> None:
+    """Raise `ConfigError` for words that have no meaning beside a run."""
+    if given := [word for word, value in others.items() if value is not None]:
+        raise ConfigError(f"{run} is a run, which has its own: leave {' and '.join(given)} out, or the run")
 
 
 def _colours(option: str, text: str | None) -> str | None:

@@ -10,11 +10,8 @@ from typing import Any
 
 import click
 
-from nat_core.choosing import choose
-from nat_core.cli.saved import Saved, saved_front
+from nat_core.cli.saved import chosen, saved_front
 from nat_core.cli.words import errors_in_words
-from nat_core.encoding import Architecture
-from nat_core.errors import ConfigError
 from nat_core.finetuning import ABOUT, RESULT, Epoch, FinetuneConfig, Finetuning, build, finetune, with_words
 from nat_core.parts import settings_of_parts
 from nat_core.stopping import noted
@@ -59,7 +56,7 @@ def command(
     saved = saved_front(run)
     config = FinetuneConfig(method, evaluator, settings_of_parts(settings, "finetune.epochs=40"))
     config = with_words(saved.config, config, {"device": device, "engine": engine})
-    training = build(saved.config, run, _chosen(saved, architecture), config, out)
+    training = build(saved.config, run, chosen(saved, architecture), config, out)
     epochs = list[Epoch]()
     note = f"are in {training.folder}; the same command goes on."
     with noted(lambda: f"{len(epochs)} epochs {note}"), _shown(training) as show:
@@ -72,19 +69,6 @@ def command(
         click.echo(json.dumps({"folder": str(training.folder), **document, "epochs": rows}, allow_nan=False))
     else:
         _print(training, document)
-
-
-def _chosen(saved: Saved, text: str | None) -> Architecture:
-    """What was asked for, or the architecture at the knee."""
-    if text is None:
-        return choose(saved.summary.front).picks[0].evaluation.architecture
-    given: object = text
-    if text.lstrip().startswith(("{", "[")):
-        try:
-            given = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise ConfigError(f"cannot read the architecture {text!r}: this is not JSON: {error}") from None
-    return saved.space.parse(given)
 
 
 class _Display:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,19 @@ def saved_front(folder: Path) -> Saved:
         raise StateError(f"{folder} has no measured architecture yet; `nat resume {folder}` goes on with it")
     tested = {tuple(r["architecture"]): r["objectives"] for r in records if r["kind"] == "tested"}
     return Saved(config, tables, space, summary, tested)
+
+
+def chosen(saved: Saved, text: str | None) -> Architecture:
+    """The architecture that a word names in any form its space reads; without a word, the one at the knee."""
+    if text is None:
+        return choose(saved.summary.front).picks[0].evaluation.architecture
+    given: object = text
+    if text.lstrip().startswith(("{", "[")):
+        try:
+            given = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise ConfigError(f"cannot read the architecture {text!r}: this is not JSON: {error}") from None
+    return saved.space.parse(given)
 
 
 def saved_config(folder: Path) -> tuple[RunConfig, dict[str, Any]]:

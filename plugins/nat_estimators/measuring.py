@@ -7,9 +7,12 @@ import itertools
 from collections.abc import Mapping
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from nat_core.classification import assess
 from nat_core.contracts import Dataset, Split, StaticNetwork
 from nat_core.errors import ConfigError
 from nat_core.stopping import stop_if_asked
@@ -21,7 +24,6 @@ from nat_estimators.engines.parity import require_parity
 from nat_estimators.schedule import require
 
 PART = "errors"
-_BEST = 5
 
 
 class Errors:
@@ -50,6 +52,10 @@ class Errors:
 
     def __call__(self, network: StaticNetwork, split: Split) -> Mapping[str, float]:
         """Errors on the images of a split. The first batch is compared with the network in plain PyTorch."""
+        return assess(self.logits(network, split), split.labels).errors
+
+    def logits(self, network: StaticNetwork, split: Split) -> NDArray[np.float32]:
+        """What the network answers to each image, (n, n_classes), in the order of the split."""
         if not len(split):
             raise ConfigError("the split has no images: there is nothing to measure on")
         if network.n_classes != len(self.data.classes):
@@ -57,17 +63,13 @@ class Errors:
                 f"the network tells {network.n_classes} classes apart, and the data have {len(self.data.classes)}"
             )
         with threads_of(self.threads):
-            logits, labels = self._logits(network, split)
+            logits = self._logits(network, split)
         if not bool(logits.isfinite().all()):
             raise ConfigError("the network's outputs are not finite: are these its weights?")
-        found = {"top1_error": int((logits.argmax(1) != labels).sum()) / len(labels)}
-        if network.n_classes > _BEST:
-            among = (logits.topk(_BEST, dim=1).indices == labels[:, None]).any(1)
-            found["top5_error"] = int((~among).sum()) / len(labels)
-        return found
+        return logits.float().cpu().numpy()
 
-    def _logits(self, network: StaticNetwork, split: Split) -> tuple[Tensor, Tensor]:
-        """(n, n_classes) and (n,), in the order of the split."""
+    def _logits(self, network: StaticNetwork, split: Split) -> Tensor:
+        """(n, n_classes), in the order of the split."""
         pictures = batches(split, self.data, self.device)
         mean, std = (torch.tensor(values, device=self.device).view(3, 1, 1) for values in (self.mean, self.std))
         pictures = replace(pictures, mean=mean, std=std)
@@ -78,7 +80,7 @@ class Errors:
         for images in itertools.chain([first], inputs):
             stop_if_asked()
             parts.append(forward(images))
-        return torch.cat(parts), pictures.labels
+        return torch.cat(parts)
 
     def _prepared(self, network: nn.Module, images: Tensor) -> engines.Forward:
         """A copy as the engine runs it, which is to compute what the network computes."""

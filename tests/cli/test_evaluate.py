@@ -1,9 +1,11 @@
-"""`nat evaluate`: a published network on the digits."""
+"""`nat evaluate`: a published network, and those of a run, on the digits."""
 
 from __future__ import annotations
 
+import csv
 import json
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
@@ -13,9 +15,18 @@ from torch.nn.functional import interpolate
 
 from nat_core import plugins
 from nat_core.cli import cli
-from nat_core.errors import ConfigError
+from nat_core.contracts import StaticNetwork
+from nat_core.errors import ConfigError, NatError, StateError
+from nat_core.evaluating import Subject
+from nat_core.evaluating import evaluate as evaluated
+from nat_core.journal import read
 from nat_mbv3.network import MobileNetV3, initialise
 from nat_mbv3.static import static_network
+
+REPORT = (
+    *("mean_class_accuracy", "mean_confidence", "calibration_error", "adaptive_calibration_error"),
+    *("calibration_bins", "classes", "confusions"),
+)
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +80,7 @@ def test_the_document(files, digits):
     wrong, far_off = errors_of_a_loop(files, digits, 32)
     assert 0 < far_off < wrong < 1
     assert result.pop("seconds") > 0
+    report = {name: result.pop(name) for name in REPORT}
     assert result == {
         "network": {"ks": [3, 5] * 5, "e": [3, 4] * 5, "d": [2] * 5, "r": 32, "w": 1.0},
         "data": "digits",
@@ -79,6 +91,12 @@ def test_the_document(files, digits):
         "side": 32,
         "params": sum(p.numel() for p in network.parameters()),
     }
+    counts = np.bincount(digits.test.labels).tolist()
+    assert [(row["class"], row["images"]) for row in report["classes"]] == list(
+        zip(digits.classes, counts, strict=True)
+    )
+    confused = sum(row["images"] for row in report["confusions"])
+    assert confused == round(wrong * len(digits.test)) == sum(r["images"] - r["right"] for r in report["classes"])
 
 
 @pytest.mark.parametrize("engine", ["plain", "torch"])
@@ -94,10 +112,21 @@ def test_a_network_that_says_three(files, digits, tmp_path):
     state["classifier.linear.bias"] = torch.eye(10)[3]
     torch.save(state, tmp_path / "three")
     words = ("--split", "val", "--side", "16", "--mean", "0.5,0.5,0.5", "--std", "1,1,1", "--batch", "7")
-    outcome = evaluate((files[0], tmp_path / "three"), *words)
+    outcome = evaluate((files[0], tmp_path / "three"), *words, "--all", "--out", tmp_path / "confusion.csv")
     share = float((digits.val.labels != 3).mean())
     assert outcome.out.startswith(f"top-1 error {share:.2%}, top-5 error ")
     assert f"% of {len(digits.val):,} images (val of digits), at 16 pixels" in outcome.out
+    counts = np.bincount(digits.val.labels)
+    often = max(set(range(10)) - {3}, key=lambda label: counts[label])
+    assert f"\n{often} is taken for 3: {counts[often]} of {counts[often]} images." in outcome.out
+    rows = [
+        line.split() for line in outcome.out.splitlines() if line[:1].isdigit() and line.rstrip().endswith(("%", "–"))
+    ]
+    assert rows[-1] == ["3", str(counts[3]), str(counts[3]), "100.0", "%", f"{100 * (1 - share):.1f}", "%"]
+    assert len(rows) == 10
+    table = list(csv.reader((tmp_path / "confusion.csv").read_text().splitlines()))
+    assert table[0] == ["true class", *map(str, range(10))]
+    assert [[int(n) for n in row[1:]] for row in table[1:]] == [[0, 0, 0, n, 0, 0, 0, 0, 0, 0] for n in counts]
 
 
 def test_what_cannot_be_measured(files, tmp_path):
@@ -128,3 +157,109 @@ def test_what_cannot_be_measured(files, tmp_path):
 def test_a_config_needs_its_weights(files):
     with pytest.raises(ConfigError, match=r"needs the --weights that belong to it"):
         CliRunner().invoke(cli, ["evaluate", "--net", str(files[0])], catch_exceptions=False)
+
+
+def said(*words):
+    """The document of a run's network, measured in this process."""
+    result = CliRunner().invoke(cli, ["evaluate", *map(str, words), "--json"], catch_exceptions=False)
+    assert not result.exit_code, result.output
+    return json.loads(result.stdout)
+
+
+def test_a_network_of_a_run_is_as_the_run_measured_it(tiny_run):
+    """Any that it measured: on validation images as in the journal, and the front on test images as at its end."""
+    run, outcome = tiny_run
+    last = [r for r in read(run / "journal.jsonl") if r["kind"] == "measured" and r["iteration"] == 2]
+    space = make_space()
+    for record in last:
+        name = space.describe(tuple(record["architecture"]))["architecture"]
+        found = said(run, name)
+        assert found["top1_error"] == pytest.approx(record["objectives"]["top1_error"], abs=1e-12)
+        assert (found["run"], found["measured_by_run"], found["split"]) == (str(run), True, "val")
+    member = outcome.json["front"][0]
+    found = said(run, member["architecture"], "--split", "test", "--engine", "plain", "--device", "cpu")
+    assert found["top1_error"] == pytest.approx(member["test"]["top1_error"], abs=1e-12)
+    assert (found["data"], found["network"]["architecture"]) == ("digits", member["architecture"])
+
+
+def make_space():
+    return plugins.find("search_spaces", "mbv3")(
+        resolutions=(16, 20), widths=(1.0,), depths=(2,), kernels=(3, 5), expands=(3,)
+    )
+
+
+def test_without_a_word_it_is_the_knee_and_all_splits_are_one(tiny_run):
+    run, _ = tiny_run
+    knee = json.loads(CliRunner().invoke(cli, ["pick", str(run), "--json"]).stdout)["picks"][0]["architecture"]
+    by_split = {split: said(run, "--split", split) for split in ("train", "val", "test", "all")}
+    assert {found["network"]["architecture"] for found in by_split.values()} == {knee}
+    together = by_split.pop("all")
+    assert together["images"] == 1797 == sum(found["images"] for found in by_split.values())
+    wrong = sum(found["top1_error"] * found["images"] for found in by_split.values())
+    assert together["top1_error"] * 1797 == pytest.approx(wrong)
+
+
+def test_a_network_that_the_run_has_not_measured(tiny_run):
+    run, _ = tiny_run
+    known = {tuple(r["architecture"]) for r in read(run / "journal.jsonl") if "architecture" in r}
+    space = make_space()
+    new = next(a for a in map(tuple, space.sample(50, np.random.default_rng(0)).tolist()) if a not in known)
+    name = space.describe(new)["architecture"]
+    found = said(run, name)
+    assert found["measured_by_run"] is False
+    assert 0 < found["top1_error"] < 1
+    text = CliRunner().invoke(cli, ["evaluate", str(run), name]).stdout
+    assert text.startswith(f"{name} of {run}, which the run has not measured: with its newest weights\n")
+
+
+def test_other_data_with_other_classes(tiny_run, small_folder):
+    with pytest.raises(ConfigError, match=r"tells 10 classes apart, and .*photos has 2"):
+        said(tiny_run[0], "--data", small_folder, "-s", "folder.image_size=16")
+
+
+def test_other_data_of_the_same_classes_are_normalised_as_those_of_the_run(tiny_run, digits, tmp_path):
+    """The digits as files: the network makes the same errors on them."""
+    from PIL import Image
+
+    for name, split in (("train", digits.train), ("val", digits.val)):
+        for i, (image, label) in enumerate(zip(split.images, split.labels, strict=True)):
+            folder = tmp_path / "photos" / name / digits.classes[label]
+            folder.mkdir(parents=True, exist_ok=True)
+            Image.fromarray(image.transpose(1, 2, 0)).save(folder / f"{i:04}.png")
+    size = f"folder.image_size={digits.image_size}"
+    found = said(tiny_run[0], "--data", tmp_path / "photos", "-s", size, "-s", "folder.cache=memory")
+    assert found["images"] == len(digits.val)
+    assert found["top1_error"] == said(tiny_run[0])["top1_error"]
+
+
+def test_what_a_run_cannot_be_asked(tiny_run, tmp_path, files):
+    run = tiny_run[0]
+    cases = [
+        ((), ConfigError, "say what to measure"),
+        ((tmp_path,), StateError, "holds no run"),
+        ((run, "nonsense"), ConfigError, "cannot read an architecture"),
+        ((run, "{'ks': 3}"), ConfigError, "this is not JSON"),
+        ((run, "--net", files[0], "--weights", files[1]), ConfigError, "leave --net and --weights out"),
+        ((run, "--space", "lite"), ConfigError, "leave --space out"),
+        ((run, "-s", "eror.threads=2"), ConfigError, "options are set for 'eror'"),
+        ((run, "-s", "digits.split_seed=5"), StateError, "its data changed since it began"),
+        ((run, "--out", tmp_path), ConfigError, "is a folder; give a file"),
+        ((run, "--out", tmp_path / "no" / "file.csv"), ConfigError, "there is no folder"),
+    ]
+    for words, kind, text in cases:
+        with pytest.raises(NatError) as refusal:
+            said(*words)
+        assert type(refusal.value) is kind
+        assert text in str(refusal.value)
+
+
+def test_an_evaluator_that_tells_errors_alone(digits):
+    class Coarse:
+        def __call__(self, network, split):
+            return {"top1_error": network.side / len(split)}
+
+    network = StaticNetwork(None, {}, 32, 10)
+    subject = Subject(network, digits, "digits", Coarse())
+    assert evaluated(subject, "val", None) == ({"top1_error": 32 / len(digits.val)}, None)
+    with pytest.raises(ConfigError, match="one split at a time"):
+        evaluated(subject, "all", None)

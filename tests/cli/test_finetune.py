@@ -234,7 +234,7 @@ def test_a_space_without_a_supernet(tmp_path, shared):
     run = tmp_path / "run"
     size = ("-s", "search.iterations=0", "-s", "search.initial=4", "-s", f"nas-bench-macro.table={table}")
     ask("run", "--space", "nas-bench-macro", *size, "--out", run)
-    with pytest.raises(ConfigError, match="measured no networks on pictures: there is none to train"):
+    with pytest.raises(ConfigError, match="measured no networks on pictures: there is none to take out of it"):
         ask("finetune", run)
 
 
