@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -14,11 +13,10 @@ from nat_core.report.choice import because
 from nat_core.report.drawing import Block, draw, shares
 from nat_core.report.story import Story, cleaned, is_secret, medians, shared_reference
 from nat_core.report.summary import feasible, ordered, plain
+from nat_core.report.words import label, unit
 
 Contents = dict[str, Any]
 
-_UNITS = {"latency": "ms", "measured": "ms", "memory": "bytes", "ms": "ms", "bytes": "bytes"}
-_WORDS = {"macs": "MACs", "params": "parameters"}
 _MOST_LINES = 60  # networks followed over the versions of the weights: more are a blur
 _MOST_NAMES = 50  # architectures named for one reason of failure
 _MOST_POINTS = 400  # of the cloud behind a front in a comparison
@@ -128,13 +126,10 @@ def _short(value: float) -> float | int:
 
 def _objective(story: Story, name: str) -> Contents:
     """How an objective is to be written: its words, its unit, its bounds."""
-    error = name.endswith("_error")
-    unit = "%" if error else _UNITS.get(name.partition("@")[0]) or _UNITS.get(name.rpartition("_")[2], "")
-    words = re.sub(r"^top(\d)_", r"top-\1 ", name).replace("_", " ")
     return {
         "name": name,
-        "label": _WORDS.get(name, words),
-        "unit": unit,
+        "label": label(name),
+        "unit": unit(name),
         "costly": name in story.costly,
         "bounds": [[c.relation, c.bound] for c in story.constraints if c.name == name],
     }

@@ -11,6 +11,7 @@ import numpy as np
 from nat_core.durable import publish
 from nat_core.errors import ConfigError, unknown
 from nat_core.report.story import Story, shared_reference
+from nat_core.report.words import label, unit
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -65,7 +66,7 @@ def figure(kind: str, stories: Sequence[Story], x: str | None, y: str | None, wi
         else:
             _fronts(axes, stories, x, y)
         if len(stories) > 1:
-            axes.legend()
+            axes.legend(axes.get_lines(), [_text(story.name) for story in stories])  # a name may begin with _
     return drawn
 
 
@@ -115,7 +116,7 @@ def _fronts(axes: Any, stories: Sequence[Story], x: str | None, y: str | None) -
             linewidth=1.0,
             markersize=3.2,
             color=colour,
-            label=story.name,
+            label=_text(story.name),
         )
     _written(axes.xaxis, names[0])
     _written(axes.yaxis, names[1])
@@ -129,7 +130,7 @@ def _hypervolume(axes: Any, stories: Sequence[Story]) -> None:
     for n, story in enumerate(stories):
         counts = [s.architectures for s in story.summaries]
         style = {"color": _COLOURS[n % len(_COLOURS)], "marker": _SHAPES[n % len(_SHAPES)]}
-        axes.plot(counts, story.volumes(reference), label=story.name, linewidth=1.0, markersize=3.2, **style)
+        axes.plot(counts, story.volumes(reference), label=_text(story.name), linewidth=1.0, markersize=3.2, **style)
     axes.set_xlabel("architectures measured")
     axes.set_ylabel("hypervolume")
 
@@ -155,5 +156,11 @@ def _written(axis: Any, name: str, before: str = "") -> None:
     """Per cent for an error, and a count with its prefix."""
     from matplotlib.ticker import EngFormatter, PercentFormatter
 
-    axis.set_major_formatter(PercentFormatter(1.0) if name.endswith("_error") else EngFormatter())
-    axis.set_label_text(f"{before}{name}")
+    counted = unit(name)
+    axis.set_major_formatter(PercentFormatter(1.0) if counted == "%" else EngFormatter())
+    axis.set_label_text(_text(f"{before}{label(name)}" + (f" ({counted})" if counted not in {"", "%"} else "")))
+
+
+def _text(text: str) -> str:
+    """Text that matplotlib shows as it is, and does not read as mathematics."""
+    return text.replace("$", r"\$")
