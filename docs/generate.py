@@ -34,6 +34,7 @@ HEADINGS = {
     "pretrainers": "Pretrainers",
     "finetuners": "Fine-tuners",
     "evaluators": "Evaluators",
+    "trackers": "Trackers",
 }
 SELECTED_BY = {
     "search_spaces": "`--space`, `space` in a run file",
@@ -46,6 +47,7 @@ SELECTED_BY = {
     "pretrainers": "`nat pretrain --method`",
     "finetuners": "`nat finetune --method`",
     "evaluators": "`nat evaluate --evaluator`, `nat finetune --evaluator`",
+    "trackers": "`--tracker`, `trackers` in a run file",
 }
 
 

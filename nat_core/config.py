@@ -37,8 +37,8 @@ PRESETS = ("quick", "nat", "msunas")
 FINDINGS = ("plugins", "context", "fingerprints")  # tables that a run folder's run.toml has behind its config
 Layer = dict[str, Any]
 TOP1_ERROR = "top1_error"  # the objective that any estimator may measure, and the estimator that does by default
-NO_SURROGATE = "none"
-_LATER = {"data", "estimator"}  # a run file of version 0.1 has no estimator, and one of a run without data no data
+NO_SURROGATE = NO_TRACKER = "none"
+_LATER = {"data", "estimator", "trackers"}  # what a run file of version 0.1, or one of a run without data, has not
 _MOST = 100_000
 
 
@@ -82,6 +82,7 @@ class RunConfig(BaseModel):
     objectives: tuple[str, ...] = Field(("top1_error", "macs"), description="two or more; lower is better")
     constraints: tuple[str, ...] = Field((), description="such as macs<=20e6")
     seed: int = Field(0, ge=0, description="of every random stream")
+    trackers: tuple[str, ...] = Field((), description="what follows the run: tensorboard, mlflow; none: nothing")
     search: SearchConfig = SearchConfig()
     options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="options of parts, by their names")
 
@@ -96,8 +97,12 @@ class RunConfig(BaseModel):
         return self
 
     def flat(self) -> dict[str, Any]:
-        """Every value by its dotted name: what a run folder is recognised by."""
-        return dict(_flat(self.model_dump(mode="json")))
+        """Every value by its dotted name: what a run folder is recognised by. Trackers decide nothing: without them."""
+        deciding = self.model_copy(update={"trackers": ()})
+        values = deciding.model_dump(mode="json", exclude={"trackers"})
+        following = {*map(part_name, self.trackers)} - {*deciding.parts()}
+        values["options"] = {name: given for name, given in values["options"].items() if name not in following}
+        return dict(_flat(values))
 
     def parts(self) -> tuple[str, ...]:
         """The names whose options this run may set."""
@@ -105,8 +110,12 @@ class RunConfig(BaseModel):
         measured = (measures.part(self.measured_by(name)) for name in (*self.objectives, *constrained))
         data = () if self.data is None else (self.data,)
         surrogate = () if self.surrogate == NO_SURROGATE else (self.surrogate,)
-        names = (self.space, *data, *surrogate, self.optimizer, *measured)
+        names = (self.space, *data, *surrogate, self.optimizer, *measured, *self.followed_by())
         return tuple(dict.fromkeys(part_name(name) for name in names))
+
+    def followed_by(self) -> tuple[str, ...]:
+        """The names of its trackers."""
+        return tuple(dict.fromkeys(name for name in self.trackers if name != NO_TRACKER))
 
     def measured_by(self, objective: str) -> str:
         """The name of the estimator or cost model of an objective or a cost."""

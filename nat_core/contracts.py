@@ -5,7 +5,7 @@ The contract tests in `nat_core.testing` check a plugin against these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -308,6 +308,34 @@ class LogitsEvaluator(Evaluator, Protocol):
 
     def logits(self, network: StaticNetwork, split: Split) -> NDArray[np.float32]:
         """What the network answers to each image, (n, n_classes), in the order of the split. Raises as a call does."""
+
+
+@dataclass(frozen=True)
+class TrackedIteration:
+    """One iteration of a run in numbers: what a tracker writes down."""
+
+    iteration: int  # from 0
+    scalars: Mapping[str, float]  # finite, by names such as front/hypervolume or seconds/adapt
+    names: tuple[str, ...]  # of the objectives
+    measured: Objectives  # (n, n_objectives), of the archive
+    front: Objectives  # (m, n_objectives), best in the first objective first
+    architectures: tuple[str, ...]  # of the front, as text
+
+
+class Tracker(Protocol):
+    """Follows a run in a program made for it, such as TensorBoard. Where it fails, the run goes on.
+
+    All calls are about one run, which may go on in another process and another tracker of the same options.
+    """
+
+    def begin(self, folder: Path, name: str, parameters: Mapping[str, str]) -> Collection[int]:
+        """Take up the run in a folder, a new one or one that goes on; the iterations that are written down already."""
+
+    def note(self, found: TrackedIteration) -> None:
+        """Write an iteration down for good. Called once for each, in order; again only where it has failed."""
+
+    def finish(self) -> None:
+        """The run is complete, and all of it is written down. Called once by each process that sees its end."""
 
 
 @runtime_checkable

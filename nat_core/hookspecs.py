@@ -92,6 +92,12 @@ def register_evaluators() -> Mapping[str, Factory]:
 
 
 @hookspec
+def register_trackers() -> Mapping[str, Factory]:
+    """Programs that a run is followed in, for `nat run --tracker`: `(**options)` → `Tracker`."""
+    raise NotImplementedError
+
+
+@hookspec
 def on_iteration(run: Run, archive: Archive) -> None:
     """Called after every iteration with the archive as it stands. An error is reported, and the run goes on."""
 

@@ -39,6 +39,7 @@ HOOKS: Mapping[str, str] = MappingProxyType(
         "pretrainers": "register_pretrainers",
         "finetuners": "register_finetuners",
         "evaluators": "register_evaluators",
+        "trackers": "register_trackers",
     }
 )
 LISTENERS = ("on_iteration", "on_finish")

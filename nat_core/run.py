@@ -16,7 +16,7 @@ import logging
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,7 @@ from nat_core.parts import about_data, factory, make, require_options
 from nat_core.plugins import Offer
 from nat_core.problem import Constraint, Problem
 from nat_core.search import Plan, search
+from nat_core.tracking import Followed
 from nat_core.weights import WeightStore
 
 log = logging.getLogger("nat_core")
@@ -66,9 +67,10 @@ class Parts:
     estimators: Mapping[str, Offer]
     costs: Mapping[str, Offer]
     constraints: tuple[Constraint, ...]
+    trackers: Mapping[str, Offer] = field(default_factory=dict)
 
     def offers(self) -> tuple[Offer, ...]:
-        """All of them."""
+        """All that decide what the run finds."""
         some = (self.space, self.data, self.surrogate, self.optimizer, *self.estimators.values(), *self.costs.values())
         return tuple(offer for offer in some if offer is not None)
 
@@ -89,6 +91,7 @@ class Run:
     surrogate: Surrogate | None
     optimizer: Optimizer
     plan: Plan
+    trackers: Mapping[str, Followed] = field(default_factory=dict)
 
     @property
     def space(self) -> SearchSpace:
@@ -127,8 +130,9 @@ def find_parts(config: RunConfig) -> Parts:
         estimators,
         costs,
         constraints,
+        {name: registry.find("trackers", name) for name in config.followed_by()},
     )
-    require_options(config.options, parts.offers())
+    require_options(config.options, (*parts.offers(), *parts.trackers.values()))
     return parts
 
 
@@ -163,7 +167,12 @@ def _require_data_where_needed(config: RunConfig, estimators: Mapping[str, Offer
         )
 
 
-def build(parts: Parts, folder: Path) -> Run:
+def trackers(parts: Parts) -> dict[str, Followed]:
+    """The trackers of a run, before anything is loaded. Raises `ConfigError` where a package is not installed."""
+    return {name: Followed(name, make(parts.config.options, offer, {})) for name, offer in parts.trackers.items()}
+
+
+def build(parts: Parts, folder: Path, trackers: Mapping[str, Followed] | None = None) -> Run:
     """Load the data and build every part. Raises `ConfigError` for unusable data or constraints nothing can meet."""
     config = parts.config
     data: Dataset | None = None if parts.data is None else make(config.options, parts.data, {"seed": config.seed})
@@ -189,7 +198,7 @@ def build(parts: Parts, folder: Path) -> Run:
     }
     problem = Problem(space, config.objectives, estimators, costs, parts.constraints)
     plan = Plan(**config.search.model_dump())
-    return Run(folder, config, parts, data, problem, surrogate, optimizer, plan)
+    return Run(folder, config, parts, data, problem, surrogate, optimizer, plan, trackers or {})
 
 
 def _direct_optimizers(space: SearchSpace) -> Iterator[str]:

@@ -21,6 +21,7 @@ from nat_core.report.preflight import preflight_document, preflight_lines, prefl
 from nat_core.report.summary import Summary, document, summarise
 from nat_core.report.terminal import ROWS, Display, duration, front_table, origins
 from nat_core.run import Parts, Run, build, find_parts, finish, is_run, iterate, new_folder, opened
+from nat_core.run import trackers as trackers_of
 from nat_core.stopping import noted
 
 
@@ -30,9 +31,12 @@ def start(config: RunConfig, out: Path | None, *, as_json: bool) -> None:
     _drive(parts, out or new_folder(config), frozenset(), as_json=as_json)
 
 
-def resume(folder: Path, accept: frozenset[str], *, as_json: bool) -> None:
-    """Go on with the run in a folder."""
-    _drive(find_parts(saved_config(folder)[0]), folder, accept, as_json=as_json)
+def resume(folder: Path, accept: frozenset[str], trackers: tuple[str, ...] = (), *, as_json: bool) -> None:
+    """Go on with the run in a folder, followed by other trackers where some are named."""
+    config = saved_config(folder)[0]
+    if trackers:
+        config = config.model_copy(update={"trackers": trackers})
+    _drive(find_parts(config), folder, accept, as_json=as_json)
 
 
 def shorthands_of(config: RunConfig, words: Mapping[str, str | None]) -> list[str]:
@@ -73,7 +77,7 @@ def show_front(folder: Path, *, whole: bool, as_json: bool) -> None:
 
 def _drive(parts: Parts, folder: Path, accept: frozenset[str], *, as_json: bool) -> None:
     with noted(lambda: f"Nothing recorded is lost. Go on with: nat resume {folder}" if is_run(folder) else ""):
-        run = build(parts, folder)
+        run = build(parts, folder, trackers_of(parts))
         summary, tested = _search(run, accept)
     if as_json:
         click.echo(json.dumps(document(str(folder), summary, run.space, tested)))

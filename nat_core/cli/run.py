@@ -30,6 +30,9 @@ from nat_core import config as configs
 @click.option("--constraint", "constraints", multiple=True, help="Such as 'macs<=20e6'; repeatable.")
 @click.option("--preset", help=f"{' | '.join(configs.PRESETS)}.  [default: quick]")
 @click.option("--seed", type=int, help="Of every random stream.  [default: 0]")
+@click.option(
+    "--tracker", "trackers", multiple=True, help="Follow the run in: tensorboard | mlflow; repeatable.  [default: none]"
+)
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; one that holds this run is gone on with.")
 @click.option("-s", "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Set an option; repeatable.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved run, its plugins and its expected time; run nothing.")
