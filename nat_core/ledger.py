@@ -167,17 +167,18 @@ def notes(proposed: Mapping[str, Any]) -> dict[str, str]:
 
 def replay(records: Iterable[Record], names: tuple[str, ...]) -> Iterator[Archive]:
     """The archives of a journal, iteration by iteration, without building anything of the run."""
-    archive, predicted = Archive(names), dict[Architecture, list[float]]()
+    archive, predicted, new = Archive(names), dict[Architecture, list[float]](), list[Evaluation]()
     for record in records:
         if record["kind"] == "proposed":
+            archive, new = archive.extend(new), []
             if record["iteration"] > 0:
                 yield archive
             archive = archive.without(tuple(a) for a in record["dropped"])
             rows = record["predicted"] or []
             predicted = {tuple(a): row for a, row in zip(record["architectures"], rows, strict=False)}
         elif record["kind"] in {"measured", "failed"}:
-            archive = archive.extend([evaluation(record, names, predicted.get(tuple(record["architecture"])))])
-    yield archive
+            new.append(evaluation(record, names, predicted.get(tuple(record["architecture"]))))
+    yield archive.extend(new)
 
 
 def measure(problem: Problem, X: Encodings) -> tuple[dict[str, float], float, list[str]]:

@@ -140,7 +140,7 @@ def _point(story: Story, e: Evaluation) -> Contents:
     return {
         "name": story.text(e.architecture),
         "f": [_short(v) for v in e.objectives or ()],
-        "iteration": e.iteration,
+        "found": story.found[e.architecture],
         **({"violation": _short(e.violation)} if e.violation > 0 else {}),
         **({"test": {n: _short(v) for n, v in tested.items() if math.isfinite(v)}} if tested else {}),
     }

@@ -104,6 +104,15 @@ class Story:
         return {tuple(r["architecture"]): r["objectives"] for r in self.of("tested")}
 
     @cached_property
+    def found(self) -> dict[Architecture, int]:
+        """The iteration in which an architecture was proposed first; new weights have it measured again later."""
+        first: dict[Architecture, int] = {}
+        for r in self.of("proposed"):
+            for a in r["architectures"]:
+                first.setdefault(tuple(a), r["iteration"])
+        return first
+
+    @cached_property
     def knee(self) -> Choice | None:
         """The pick where moving on costs most; none where nothing is measured."""
         return choose(self.archive.front) if len(self.archive.front) else None

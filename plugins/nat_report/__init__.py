@@ -15,10 +15,11 @@ if TYPE_CHECKING:
 def on_iteration(run: Run, archive: Archive) -> None:
     """Write `report.html` into the run folder, where that is not as far yet."""
     from nat_core.report.page import PAGE, told
-    from nat_report.page import newest, write_page
+    from nat_report.page import PACE, newest, write_page
 
-    if told(run.folder / PAGE) < newest(archive):  # one that goes on passes through what is told already
-        write_page(run)
+    if PACE.allows() and told(run.folder / PAGE) < newest(archive):  # what goes on passes through what is told already
+        with PACE.noted():
+            write_page(run)
 
 
 @hookimpl

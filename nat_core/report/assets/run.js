@@ -241,7 +241,7 @@ function detail(about, selection) {
     const point = run.points[i];
     const marks = [about.onFront.has(i) && ['badge is-front', 'on the front'], i === about.knee && ['badge is-knee', 'knee'],
       point.violation && ['badge', 'outside the constraints'], !about.onFront.has(i) && !point.violation && ['badge', 'dominated'],
-      ['badge', point.iteration ? `measured in iteration ${point.iteration}` : 'measured in the first sample']];
+      ['badge', point.found ? `found in iteration ${point.found}` : 'of the first sample']];
     badges.replaceChildren(...marks.filter(Boolean).map(([kind, text]) => html('span', {class: kind}, text)));
     name.textContent = point.name;
     const tests = about.tests.length > 0;
@@ -312,7 +312,7 @@ function tableSection(about, selection) {
     ...run.objectives.map((o, k) => ({title: o.label, value: (i) => run.points[i].f[k], text: (i) => said(o, run.points[i].f[k])})),
     ...about.tests.map((o) => ({title: `${o.label} (test)`, value: (i) => run.points[i].test?.[o.name] ?? null, text: (i) => said(o, run.points[i].test?.[o.name])})),
     ...(run.points[0]?.facts ?? []).map(([word], n) => ({title: word, value: (i) => parseFloat(run.points[i].facts[n]?.[1]) || 0, text: (i) => run.points[i].facts[n]?.[1] ?? ''})),
-    {title: 'iteration', value: (i) => run.points[i].iteration, text: (i) => String(run.points[i].iteration)},
+    {title: 'found in', value: (i) => run.points[i].found, text: (i) => (run.points[i].found ? `iteration ${run.points[i].found}` : 'first sample')},
   ];
   const table = sortable('The front, an architecture a row', columns, run.front, {sorted: 1});
   let last = null;
