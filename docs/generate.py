@@ -35,6 +35,7 @@ HEADINGS = {
     "finetuners": "Fine-tuners",
     "evaluators": "Evaluators",
     "trackers": "Trackers",
+    "exporters": "Exporters",
 }
 SELECTED_BY = {
     "search_spaces": "`--space`, `space` in a run file",
@@ -48,6 +49,7 @@ SELECTED_BY = {
     "finetuners": "`nat finetune --method`",
     "evaluators": "`nat evaluate --evaluator`, `nat finetune --evaluator`",
     "trackers": "`--tracker`, `trackers` in a run file",
+    "exporters": "`nat export --format`",
 }
 
 

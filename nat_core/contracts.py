@@ -338,6 +338,43 @@ class Tracker(Protocol):
         """The run is complete, and all of it is written down. Called once by each process that sees its end."""
 
 
+class Exporter(Protocol):
+    """Writes a network as files that run without nat, and says how: what `nat export` asks.
+
+    The engine does the rest: it compares the files with the network, times them, and writes the card and the script.
+    """
+
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What whoever runs the files installs, as pip calls it; numpy and Pillow go without saying."""
+
+    @property
+    def precision(self) -> str:
+        """Of the numbers in the files. With `fp32` they have to give the network's own logits, but for rounding."""
+
+    @property
+    def batch(self) -> int:
+        """How many images the files take at a time; 0: any number."""
+
+    @property
+    def n_images(self) -> int:
+        """How many training images `files` wants to see, two at least: to trace, or to calibrate."""
+
+    @property
+    def script(self) -> str:
+        """Python source of a function `load(threads=0)`, which gives another: images to logits, arrays of float32.
+
+        It needs `packages` alone, and finds the files in the folder `HERE`, a `Path`; 0 threads are as many as the
+        runtime takes by itself. numpy is there as `np`.
+        """
+
+    def files(self, network: nn.Module, images: Tensor) -> Mapping[str, bytes]:
+        """Contents by name, the main file first, of a network in eval mode, which may be used up.
+
+        The images are as the network takes them, (n, 3, side, side).
+        """
+
+
 @runtime_checkable
 class Fingerprinted(Protocol):
     """A space or an estimator whose values come out of a file: a run does not go on with another one."""

@@ -92,6 +92,12 @@ def register_evaluators() -> Mapping[str, Factory]:
 
 
 @hookspec
+def register_exporters() -> Mapping[str, Factory]:
+    """Formats of files that a network can be used in without nat, for `nat export`: `(**options)` → `Exporter`."""
+    raise NotImplementedError
+
+
+@hookspec
 def register_trackers() -> Mapping[str, Factory]:
     """Programs that a run is followed in, for `nat run --tracker`: `(**options)` → `Tracker`."""
     raise NotImplementedError

@@ -40,6 +40,7 @@ HOOKS: Mapping[str, str] = MappingProxyType(
         "finetuners": "register_finetuners",
         "evaluators": "register_evaluators",
         "trackers": "register_trackers",
+        "exporters": "register_exporters",
     }
 )
 LISTENERS = ("on_iteration", "on_finish")

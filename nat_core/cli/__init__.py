@@ -21,6 +21,7 @@ COMMANDS = {  # in the order a newcomer meets them
     "compare": "Several runs beside each other.",
     "plot": "Figures of runs for a paper.",
     "finetune": "Train one network of a run alone, for the last percent.",
+    "export": "One network of a run as files that run without nat.",
     "cost": "What architectures cost.",
     "evaluate": "Errors, classes and confusions of a network on your data.",
     "pretrain": "Train a supernet for searches to begin from.",
