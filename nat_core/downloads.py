@@ -182,7 +182,7 @@ def _pin(stored: _Stored, digest: str) -> None:
     """Write down the sha256 of content that is right, unless one is known already."""
     if stored.expected():
         return
-    about = {"name": stored.download.name, "url": stored.download.url, "sha256": digest}
+    about = {"name": stored.download.name, "url": _shown(stored.download.url), "sha256": digest}
     publish_text(stored.manifest, json.dumps(about, indent=1) + "\n")
     log.warning("no full sha256 of %s is published: it is pinned at first use, as %s", stored.download.name, digest)
 

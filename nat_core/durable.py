@@ -173,4 +173,6 @@ def fault(file: Path, recorded: str | None) -> str:
         return "is missing"
     except OSError as error:
         return f"cannot be read: {error.strerror}"
+    except ValueError as error:  # a name with a zero byte, from a journal that somebody else made
+        return f"cannot be read: {error}"
     return "" if found == recorded else "is not what was saved"

@@ -10,6 +10,8 @@ from command_line import SMALL_SEARCH, TINY, nat
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run beside other work
 
+pytest_plugins = ["promise_kit"]
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -94,8 +94,13 @@ class Folder:
         return self.kind.result
 
     def recorded(self) -> dict[int, dict[str, str]]:
-        """Version of the weights → file → sha256, as far as the journal tells."""
-        return {r["iteration"]: r["files"] for r in self.known if r["kind"] == "adapted"}
+        """Version of the weights → file → sha256, as far as the journal tells; names that lead elsewhere left out."""
+        adapted = [r for r in self.known if r["kind"] == "adapted" and isinstance(r.get("files"), dict)]
+        return {
+            r["iteration"]: {name: str(sha) for name, sha in r["files"].items() if Path(name).name == name}
+            for r in adapted
+            if type(r.get("iteration")) is int and 0 <= r["iteration"] < 10_000
+        }
 
     def ever_recorded(self) -> list[int]:
         """The versions of the weights whose record was on the disk, whether it still can be read or not."""
@@ -319,14 +324,15 @@ def _changed(folder: Folder, file: Path) -> list[str]:
     begun: Mapping[str, Any] = folder.known[0] if folder.known else {}
     if folder.kind.journal == RUN_JOURNAL:
         now = configs.reload(file)[0].flat()
-        before = configs.RunConfig().flat() | dict(begun.get("config", now))
+        before = begun.get("config")
+        before = configs.RunConfig().flat() | (before if isinstance(before, dict) else now)
         return sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
     text = file.read_text(encoding="utf-8")
     if file.suffix == ".json":
         json.loads(text)
         return []
-    tables = tomllib.loads(text)
-    return sorted(name for name, value in begun.get("config", {}).items() if tables.get(name) != value)
+    tables, asked = tomllib.loads(text), begun.get("config")
+    return sorted(n for n, value in asked.items() if tables.get(n) != value) if isinstance(asked, dict) else ["config"]
 
 
 def _weights(folder: Folder) -> Iterator[Finding]:
