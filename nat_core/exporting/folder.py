@@ -64,7 +64,10 @@ def write(draft: Path, out: Path, contents: Mapping[str, bytes], disk: Disk = DI
 
 
 def put_in_place(draft: Path, out: Path, disk: Disk = DISK) -> None:
-    """Give a draft its name, over an empty folder or an earlier export, which goes last."""
+    """Give a draft its name, over an empty folder or an earlier export, which goes last.
+
+    A process that is killed between the two renames leaves the earlier one beside its place, hidden, and whole.
+    """
     require_free(out, force=True)
     before = out.with_name(f"{draft.name}.before")
     with _writing(out):
@@ -77,8 +80,8 @@ def put_in_place(draft: Path, out: Path, disk: Disk = DISK) -> None:
             if before.exists():
                 disk.replace(before, out)
             raise
+        shutil.rmtree(before, ignore_errors=True)
         sync_folder(out.parent, disk)
-    shutil.rmtree(before, ignore_errors=True)
 
 
 @contextlib.contextmanager
