@@ -113,6 +113,11 @@ class RunConfig(BaseModel):
         names = (self.space, *data, *surrogate, self.optimizer, *measured, *self.followed_by())
         return tuple(dict.fromkeys(part_name(name) for name in names))
 
+    def data_name(self) -> str:
+        """The data in a word: for a folder of pictures its own name; empty where nothing is measured on any."""
+        path = Path(str(self.options.get("folder", {}).get("path", "")))
+        return printable((path.name if self.data == "folder" else self.data) or self.data or "")
+
     def followed_by(self) -> tuple[str, ...]:
         """The names of its trackers."""
         return tuple(dict.fromkeys(name for name in self.trackers if name != NO_TRACKER))
@@ -120,6 +125,11 @@ class RunConfig(BaseModel):
     def measured_by(self, objective: str) -> str:
         """The name of the estimator or cost model of an objective or a cost."""
         return self.estimator if objective == TOP1_ERROR else objective
+
+
+def printable(name: str) -> str:
+    """A name as it can be printed: control characters, and bytes that are no text, stand as escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def part_name(name: str) -> str:

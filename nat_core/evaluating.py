@@ -100,7 +100,7 @@ def of_run(saved: RunConfig, folder: Path, architecture: Architecture, data: str
         given = settings_of_parts(settings, _EXAMPLE)
         require_parts(configs.merged_layers(saved.options, given), (*parts.offers(), measuring))
         taken = take(saved, folder, architecture, given, measured_only=False)
-        others, on = taken.data, saved.data or ""
+        others, on = taken.data, saved.data_name()
     else:
         name, given = data_and_settings(data, settings, _EXAMPLE)
         offer = registry.find("datasets", name)

@@ -101,7 +101,7 @@ class Run:
     @property
     def subject(self) -> str:
         """What is searched, and on which data, in a few words."""
-        return self.config.space if self.data is None else f"{self.config.space} on {self.config.data}"
+        return self.config.space if self.data is None else f"{self.config.space} on {self.config.data_name()}"
 
 
 def find_parts(config: RunConfig) -> Parts:
@@ -223,8 +223,7 @@ def build_cost(config: RunConfig, offer: Offer, space: SearchSpace, tables: Mapp
 
 def new_folder(config: RunConfig, under: Path = Path("runs")) -> Path:
     """A folder that does not exist yet, named by data (if any), space and day."""
-    data = config.data if config.data != "folder" else Path(str(config.options["folder"]["path"])).name
-    names = (part_name(config.space),) if data is None else (data, part_name(config.space))
+    names = (config.data_name(), part_name(config.space)) if config.data else (part_name(config.space),)
     stem = f"{'-'.join(map(_safe, names))}-{datetime.now().astimezone():%Y%m%d}"
     taken = {path.name for path in under.glob(f"{stem}-*")}
     return under / f"{stem}-{next(i for i in range(1, len(taken) + 2) if f'{stem}-{i}' not in taken)}"

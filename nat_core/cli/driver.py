@@ -13,7 +13,7 @@ from nat_core import config as configs
 from nat_core.archive import Archive
 from nat_core.cli.saved import saved_config, saved_front
 from nat_core.config import RunConfig
-from nat_core.contracts import AdaptiveEstimator
+from nat_core.contracts import AdaptiveEstimator, Dataset
 from nat_core.feasibility import preflight
 from nat_core.forecast import Forecast, forecast
 from nat_core.parts import shorthands
@@ -54,15 +54,16 @@ def rehearse(config: RunConfig, *, as_json: bool) -> None:
             "config": config.model_dump(mode="json"),
             "plugins": parts.versions(),
             "seconds": round(expected.total, 1),
+            "images": {} if run.data is None else {n: len(getattr(run.data, n)) for n in ("train", "val", "test")},
             "preflight": preflight_document(preflight(run.problem)),
         }
         click.echo(json.dumps(facts))
         return
-    click.echo(configs.dump(config, plugins=parts.versions()))
     click.echo(f"# {_what(run)}")
     click.echo(f"# expected time: {duration(expected.total)}\n#" if expected.total else "# nothing is trained\n#")
     for line in preflight_lines(preflight(run.problem)):
         click.echo(f"# {line}".rstrip())
+    click.echo(f"\n{configs.dump(config, plugins=parts.versions())}")
 
 
 def show_front(folder: Path, *, whole: bool, as_json: bool) -> None:
@@ -84,7 +85,7 @@ def _drive(parts: Parts, folder: Path, accept: frozenset[str], *, as_json: bool)
         return
     console = Console()
     console.print(front_table(summary, run.space, tested, folder), *origins(summary), sep="\n")
-    console.print(f"\nThe run is in {folder}", highlight=False, soft_wrap=True)
+    console.print(f"\nThe run is in {folder}", highlight=False, markup=False, soft_wrap=True)
 
 
 def _search(run: Run, accept: frozenset[str]) -> tuple[Summary, dict[tuple[int, ...], dict[str, float]]]:
@@ -99,7 +100,7 @@ def _search(run: Run, accept: frozenset[str]) -> tuple[Summary, dict[tuple[int, 
     with opened(run, progress, accept) as ledger:
         expected = _expected(run) if ledger.journal.first("finished") is None else Forecast((), ())
         takes = f"; about {duration(expected.total)}" if expected.total else ""
-        console.print(f"{_what(run)}{takes}\n{run.folder}", highlight=False, soft_wrap=True)
+        console.print(f"{_what(run)}{takes}\n{run.folder}", highlight=False, markup=False, soft_wrap=True)
         if run.problem.constraints and ledger.journal.first("proposed") is None:
             console.print(preflight_table(preflight(run.problem)), highlight=False)
         with Display(console, run.space, expected, run.plan.iterations) as display:
@@ -121,11 +122,16 @@ def _noting(archives: Iterator[Archive], seen: list[Archive]) -> Iterator[Archiv
 def _what(run: Run) -> str:
     """What runs, on what, in a line."""
     c, data = run.config, run.data
-    images = "" if data is None else f" ({len(data.train):,} training images, {len(data.classes)} classes)"
+    images = "" if data is None else f" ({_images(data)}, {len(data.classes)} classes)"
     named = [n if c.measured_by(n) in {n, c.space} else f"{n} by {c.measured_by(n)}" for n in c.objectives]
     objectives = " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
     surrogate = "without a surrogate" if run.surrogate is None else f"with {c.surrogate}"
     return f"{run.subject}{images}: {objectives} by {c.optimizer} {surrogate}, preset {c.preset}"
+
+
+def _images(data: Dataset) -> str:
+    """How many are learnt from, and how many the search measures on."""
+    return f"{len(data.train):,} training and {len(data.val):,} validation images"
 
 
 def _expected(run: Run) -> Forecast:

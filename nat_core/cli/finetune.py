@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 
+from nat_core.cli.epochs import shown
 from nat_core.cli.saved import chosen, saved_front
 from nat_core.cli.words import errors_in_words
 from nat_core.finetuning import ABOUT, RESULT, Epoch, FinetuneConfig, Finetuning, build, finetune, with_words
@@ -57,12 +56,12 @@ def command(
     config = FinetuneConfig(method, evaluator, settings_of_parts(settings, "finetune.epochs=40"))
     config = with_words(saved.config, config, {"device": device, "engine": engine})
     training = build(saved.config, run, chosen(saved, architecture), config, out)
-    epochs = list[Epoch]()
+    epochs, head = list[Epoch](), (_about(training), str(training.folder))
     note = f"are in {training.folder}; the same command goes on."
-    with noted(lambda: f"{len(epochs)} epochs {note}"), _shown(training) as show:
+    with noted(lambda: f"{len(epochs)} epochs {note}"), shown(training.tuner.epochs, *head) as show:
         for epoch in finetune(training, show.progress, test=test):
             epochs.append(epoch)
-            show.epoch(epoch)
+            show.epoch(epoch.number, epoch.loss, epoch.seconds)
     document = json.loads((training.folder / ABOUT).read_text(encoding="utf-8"))
     if as_json:
         rows = [{"loss": e.loss, "seconds": e.seconds} for e in epochs]
@@ -71,35 +70,10 @@ def command(
         _print(training, document)
 
 
-class _Display:
-    """A line for each epoch on stderr; on a terminal, a bar for its steps below."""
-
-    def __init__(self, training: Finetuning) -> None:
-        from rich.console import Console
-        from rich.progress import Progress as Bar
-
-        self.console = Console(stderr=True)
-        self.total = training.tuner.epochs
-        self.bar = Bar(console=self.console, disable=not self.console.is_terminal, transient=True)
-        self.task = self.bar.add_task("", total=None)
-
-    def progress(self, _what: str, done: int, total: int) -> None:
-        self.bar.update(self.task, completed=done, total=total)
-
-    def epoch(self, epoch: Epoch) -> None:
-        loss = "" if epoch.loss is None else f"loss {epoch.loss:.4f}, "
-        line = f"epoch {epoch.number + 1}/{self.total}: {loss}{epoch.seconds:.1f} s"
-        self.console.print(line, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _shown(training: Finetuning) -> Iterator[_Display]:
-    display = _Display(training)
+def _about(training: Finetuning) -> str:
+    """What is trained, how, and on what, in a line."""
     about = f"{training.name} of {training.run.folder} by {training.config.method} at {training.side} pixels"
-    images = f"{len(training.data.train):,} training images"
-    display.console.print(f"{about} ({images})\n{training.folder}", highlight=False, soft_wrap=True)
-    with display.bar:
-        yield display
+    return f"{about} ({len(training.data.train):,} training images)"
 
 
 def _print(training: Finetuning, document: dict[str, Any]) -> None:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import click
 
 from nat_core import config as configs
+from nat_core.cli.epochs import shown
 from nat_core.parts import data_and_settings
 from nat_core.pretraining import Epoch, PretrainConfig, Pretraining, build, pretrain
 from nat_core.stopping import noted
@@ -31,10 +30,11 @@ def command(space: str, data: str, method: str, seed: int, out: Path, settings: 
     """
     training = build(resolve(space, data, method, seed, settings), out)
     epochs = list[Epoch]()
-    with noted(lambda: f"{len(epochs)} epochs are in {out}; the same command goes on."), _shown(training) as show:
+    head, note = (_about(training), str(training.folder)), f"epochs are in {out}; the same command goes on."
+    with noted(lambda: f"{len(epochs)} {note}"), shown(training.pretrainer.epochs, *head) as show:
         for epoch in pretrain(training, show.progress):
             epochs.append(epoch)
-            show.epoch(epoch)
+            show.epoch(epoch.number, epoch.loss, epoch.seconds, epoch.phase, _errors(epoch))
     if as_json:
         rows = [{"phase": e.phase, "errors": dict(e.errors), "loss": e.loss, "seconds": e.seconds} for e in epochs]
         click.echo(json.dumps({"weights": str(training.result), "epochs": rows}, allow_nan=False))
@@ -48,36 +48,15 @@ def resolve(space: str, data: str, method: str, seed: int, settings: tuple[str, 
     return PretrainConfig(space, name, method, seed, options)
 
 
-class _Display:
-    """A line for each epoch on stderr; on a terminal, a bar for its steps below."""
-
-    def __init__(self, training: Pretraining) -> None:
-        from rich.console import Console
-        from rich.progress import Progress as Bar
-
-        self.console = Console(stderr=True)
-        self.total = training.pretrainer.epochs
-        self.bar = Bar(console=self.console, disable=not self.console.is_terminal, transient=True)
-        self.task = self.bar.add_task("", total=None)
-
-    def progress(self, _what: str, done: int, total: int) -> None:
-        self.bar.update(self.task, completed=done, total=total)
-
-    def epoch(self, epoch: Epoch) -> None:
-        errors = ", ".join(f"{name} {value:.2%} wrong" for name, value in epoch.errors.items())
-        loss = "" if epoch.loss is None else f"loss {epoch.loss:.4f}, "
-        line = f"epoch {epoch.number + 1}/{self.total} ({epoch.phase}): {loss}{errors}, {epoch.seconds:.1f} s"
-        self.console.print(line, highlight=False, soft_wrap=True)
-
-
-@contextmanager
-def _shown(training: Pretraining) -> Iterator[_Display]:
-    display = _Display(training)
+def _about(training: Pretraining) -> str:
+    """What is trained, how, and on what, in a line."""
     data, config = training.data, training.config
     about = f"{config.space} on {config.data} ({len(data.train):,} training images, {len(data.classes)} classes)"
-    display.console.print(f"{about} by {config.method}\n{training.folder}", highlight=False, soft_wrap=True)
-    with display.bar:
-        yield display
+    return f"{about} by {config.method}"
+
+
+def _errors(epoch: Epoch) -> str:
+    return ", ".join(f"{name} {value:.2%} wrong" for name, value in epoch.errors.items())
 
 
 def _words(training: Pretraining) -> str:

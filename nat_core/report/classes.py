@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from nat_core.classification import Classification, Confusion
+from nat_core.config import printable
 
 ROWS = 20  # classes on a terminal
 _SENTENCES = 5  # confusions in words
@@ -21,7 +22,7 @@ _TWICE = 2  # a confusion that happened once is chance
 
 def report_table(classes: Sequence[str], report: Classification, limit: int | None = ROWS) -> RenderableType:
     """How far its confidence is true, the classes, worst first, and the most frequent confusions in words."""
-    names = [shown(name) for name in classes]
+    names = [printable(name) for name in classes]
     order = report.worst_first()
     rows = order if limit is None else order[:limit]
     table = Table(box=None, padding=(0, 2, 0, 0))
@@ -83,16 +84,11 @@ def report_document(classes: Sequence[str], report: Classification) -> dict[str,
 
 def confusion_csv(classes: Sequence[str], report: Classification) -> str:
     """The confusion matrix: a row for each true class, a column for each that images were taken for."""
-    names, text = [shown(name) for name in classes], io.StringIO()
+    names, text = [printable(name) for name in classes], io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["true class", *names])
     writer.writerows([name, *row] for name, row in zip(names, report.confusion.tolist(), strict=True))
     return text.getvalue()
-
-
-def shown(name: str) -> str:
-    """A class name as it can be printed: control characters, and bytes that are no text, stand as escapes."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def _confused(names: Sequence[str], report: Classification, confusion: Confusion) -> str:

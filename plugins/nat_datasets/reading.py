@@ -5,15 +5,16 @@ from __future__ import annotations
 import hashlib
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, features
 
 from nat_core.errors import ConfigError
 from nat_core.stopping import stop_if_asked
@@ -24,6 +25,7 @@ Images = NDArray[np.uint8]  # (n, 3, size, size)
 
 ALWAYS_ALLOWED = 5  # unreadable files, however few files there are
 LARGEST = 2**30  # bytes of a file: no picture that is decoded is larger
+_HEIC, _AVIF = (".heic", ".heif"), (".avif", ".avifs")
 BLOCK = 1024  # files under way at once: what waits for a thread takes memory
 
 logger = logging.getLogger(__name__)
@@ -106,6 +108,26 @@ def check_budget(tree: Tree, unreadable: Mapping[str, str], skip_budget: float) 
         raise ConfigError(
             f"{len(unreadable)} of {len(tree.files)} files in {str(tree.root)!r} could not be read as pictures, and "
             f"{allowed} may be (skip_budget={skip_budget}): {first}. Remove or repair them, or raise skip_budget."
+            f"{_hint(unreadable)}"
         )
     if unreadable:
-        logger.warning("%d files could not be read as pictures: %s", len(unreadable), listed(unreadable))
+        hint = _hint(unreadable)
+        names = f"{listed(unreadable)}{hint and '.'}{hint}"
+        logger.warning("%d files could not be read as pictures: %s", len(unreadable), names)
+
+
+def _hint(unreadable: Iterable[str]) -> str:
+    """What to do about photos in formats that cameras write and this Pillow does not read, by the files' names."""
+    endings = Counter(PurePosixPath(name).suffix.lower() for name in unreadable)
+    said = ""
+    if heic := sum(endings[ending] for ending in _HEIC):
+        said += (
+            f" {heic} of them {'is' if heic == 1 else 'are'} HEIC, as phones take photos, which is not read: convert "
+            "to JPEG, with ImageMagick's `magick mogrify -format jpg *.heic` for one, and move the originals elsewhere."
+        )
+    if (avif := sum(endings[ending] for ending in _AVIF)) and not features.check("avif"):
+        said += (
+            f" {avif} of them {'is' if avif == 1 else 'are'} AVIF, which this Pillow was built without: "
+            "pip install --upgrade 'pillow>=11.3', or convert to JPEG."
+        )
+    return said

@@ -66,7 +66,8 @@ def draw_front(run: Run, archive: Archive) -> None:
         axis.set_ylabel(f"{first} (lower is better)")
         axis.grid(alpha=0.25)
         axis.legend(frameon=False)
-    figure.suptitle(f"{run.subject}: {len(archive.measured)} architectures")
+    title = f"{run.subject}: {len(archive.measured)} architectures"
+    figure.suptitle(title, parse_math=False)  # a folder may be called $x$
 
     about = {"Date": None, "Title": str(run.subject), "Description": f"iteration {iteration(archive)}"}
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import tomllib
 
 from click.testing import CliRunner
+from command_line import TINY
 
 from nat_core.cli import cli
 
@@ -36,6 +38,20 @@ def test_the_table_is_a_comment_of_the_run_file():
     assert any(line.split()[1:5] == ["cost", "smallest", "median", "largest"] for line in comments)
     assert any("all together" in line for line in comments)
     assert any("params <= 4.000 M binds" in line for line in comments)
+
+
+def test_the_answer_comes_first(small_folder):
+    """What would run, on how many images, and how long it takes; the settings behind it are the same as before."""
+    words = ("--data", small_folder, "-s", "folder.image_size=16", *TINY)
+    result = CliRunner().invoke(cli, ["run", "--dry-run", *map(str, words)], catch_exceptions=False)
+    first, second, *_ = result.stdout.splitlines()
+    found = re.fullmatch(r"# mbv3 on photos \((\d+) training and (\d+) validation images, 2 classes\): .*", first)
+    assert second.startswith("# expected time: ")
+    assert tomllib.loads(result.stdout)["options"]["folder"]["path"] == str(small_folder)
+    again = CliRunner().invoke(cli, ["run", "--dry-run", "--json", *map(str, words)], catch_exceptions=False)
+    images = json.loads(again.stdout)["images"]
+    assert [int(n) for n in found.groups()] == [images["train"], images["val"]]
+    assert sum(images.values()) == 60
 
 
 def test_nothing_is_said_of_constraints_where_there_are_none():

@@ -1,8 +1,8 @@
 """docs/tutorial.md is played: its bash blocks run in order on a tiny folder of photos, and print what it shows.
 
 A block after `<!-- output -->` is what the bash block before it printed. It is compared by its shape: numbers, times
-and architectures may be others, and rows of a table more or fewer. What comes before its line `…` is left out. A bash
-block after `<!-- stopped -->` is stopped by Ctrl-C where its output ends.
+and architectures may be others, and rows of a table more or fewer. What comes before or behind its line `…` is left
+out. A bash block after `<!-- stopped -->` is stopped by Ctrl-C where its output ends.
 """
 
 from __future__ import annotations
@@ -145,6 +145,9 @@ def compare(shown, printed):
     if wanted[0] == "…":
         wanted = wanted[1:]
         found = found[-len(wanted) :]
+    if wanted[-1] == "…":
+        wanted = wanted[:-1]
+        found = found[: len(wanted)]
     assert found == wanted
 
 

@@ -18,8 +18,9 @@ from sklearn.metrics import (
 )
 
 from nat_core.classification import BINS, assess
+from nat_core.config import printable
 from nat_core.errors import ConfigError
-from nat_core.report.classes import confusion_csv, report_document, report_table, shown
+from nat_core.report.classes import confusion_csv, report_document, report_table
 
 
 def answers(n, k, seed=0, sharpness=2.0):
@@ -197,8 +198,8 @@ def test_the_document_holds_the_whole_matrix():
 
 
 def test_class_names_are_printed_as_text():
-    assert shown("\x1b[31mred\n") == "\\x1b[31mred\\n"
-    assert shown("caf\u00e9 \udcff") == "café \\udcff"
+    assert printable("\x1b[31mred\n") == "\\x1b[31mred\\n"
+    assert printable("caf\u00e9 \udcff") == "café \\udcff"
     table = confusion_csv(("a,b", '"\n'), confused({(0, 0): 1, (1, 0): 3}, 2))
     assert table == 'true class,"a,b","""\\n"\n"a,b",1,0\n"""\\n",3,0\n'
     assert table.encode()

@@ -419,3 +419,11 @@ def test_values_stay_as_written_and_no_environment_is_read(monkeypatch):
     monkeypatch.setattr(os, "system", lambda *_: pytest.fail("ran a command"))
     for value in hostile(Path("canary")):
         assert resolve(None, None, {"options": {"mbv3": {"weights": value}}}, []).options["mbv3"]["weights"] == value
+
+
+def test_a_folder_is_called_by_its_own_name(tmp_path):
+    (tmp_path / "my\x1b photos").mkdir()
+    assert resolve(None, None, {"data": str(tmp_path / "my\x1b photos")}, []).data_name() == "my\\x1b photos"
+    assert resolve(None, None, {"data": "/"}, []).data_name() == "folder"
+    assert resolve(None, None, {"data": "cifar10"}, []).data_name() == "cifar10"
+    assert resolve(None, None, {"objectives": ["macs", "params"]}, []).data_name() == ""

@@ -436,6 +436,21 @@ def test_more_broken_files_than_the_budget_allows(tmp_path):
     assert len(load(tmp_path, skip_budget=0.2).skipped) == 6
 
 
+def test_photos_of_a_phone_are_no_riddle(tmp_path, caplog, monkeypatch):
+    """HEIC is not read, and AVIF not by every Pillow: the message says what to do about them, and of the others not."""
+    flat(tmp_path, {"a": 40, "b": 40})
+    for name in ("1.heic", "2.HEIC", "3.heif", "4.avif", "notes.txt"):
+        (tmp_path / "a" / name).write_bytes(b"\0\0\0\x18ftypheic")
+    with caplog.at_level("WARNING"):
+        load(tmp_path)
+    assert "5 files could not be read as pictures: 'a/1.heic'" in caplog.text
+    assert " 3 of them are HEIC, as phones take photos, which is not read: convert to JPEG" in caplog.text
+    assert "AVIF, which" not in caplog.text
+    monkeypatch.setattr("nat_datasets.reading.features.check", lambda _: False)
+    (tmp_path / "a" / "5.avif").write_bytes(b"x")
+    refused(tmp_path, "6 of 86 files", "3 of them are HEIC", "2 of them are AVIF, which this Pillow was built without")
+
+
 def test_a_class_of_broken_files(tmp_path):
     flat(tmp_path, {"a": 5, "b": 5})
     for i in range(4):
