@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import sys
@@ -100,7 +101,11 @@ def _on_front(front: frozenset[Architecture], wanted: Architecture) -> bool:
 
 def _run_of(folder: Path) -> Path:
     """The run that a folder of `nat finetune` came from: it has the pictures."""
-    noted = json.loads((folder / FINETUNED).read_text(encoding="utf-8")).get("run", "")
+    noted: object = ""
+    with contextlib.suppress(
+        OSError, ValueError, AttributeError
+    ):  # what is wrong with the file is said where it is read
+        noted = json.loads((folder / FINETUNED).read_text(encoding="utf-8")).get("run", "")
     for run in (folder.absolute().parent.parent, Path(str(noted))):
         if is_run(run):
             return run

@@ -61,8 +61,7 @@ def of_finetuning(config: RunConfig, run: Path, folder: Path) -> Origin:
         "finetuned": {key: about[key] for key in ("method", "errors", "kept")},
     }
     offer = plugins.registry().find("search_spaces", about["space"])
-    given = {name: value for name, value in about["space_options"].items() if name != "weights"}
-    licence = _licence(make({part_name(offer.name): given}, offer, {}))
+    licence = _licence(make({part_name(offer.name): about["space_options"]}, offer, {}))
     provenance = _provenance(config, parts, run, data) | {"weights": about["run_weights"]} | licence
     return Origin(network, data, facts, provenance | {"finetuned": str(folder), "sha256": about["weights"]["sha256"]})
 

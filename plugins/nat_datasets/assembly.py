@@ -81,6 +81,7 @@ def assemble(tree: Tree, recipe: Recipe, source: Source | None = None) -> Pictur
         augmentation=augmentation(recipe.min_scale, flip=recipe.flip),
         fingerprint=contents.fingerprint,
         skipped={**tree.ignored, **contents.unreadable, **contents.copies},
+        fit="squash" if isinstance(source, PictureFiles) and source.squash else "crop",
     )
 
 

@@ -28,6 +28,7 @@ class Pictures:
     augmentation: Augmentation
     fingerprint: str
     skipped: Mapping[str, str] = field(default_factory=dict)
+    fit: str = "crop"  # how a picture that is no square becomes one: crop, its middle, or squash, all of it
 
 
 def statistics(images: NDArray[np.uint8]) -> tuple[Colour, Colour]:

@@ -253,6 +253,11 @@ class LiteSpace:
 
         return sequence(self.layout(architecture), self.classes)
 
+    @property
+    def weights_licence(self) -> str | None:
+        """Of the weights that the supernet begins with: `nat export` writes it into the card."""
+        return "Apache-2.0 (EfficientNet-Lite, trained on ImageNet)" if self.weights == IMAGENET else None
+
     def supernet(self, n_classes: int, weights: object = None) -> Supernet:
         """The supernet: from `weights`, else from the space's own option.
 

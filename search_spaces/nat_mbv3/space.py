@@ -283,6 +283,11 @@ class PretrainedSpace(MobileNetV3Space):
 
         return fingerprint(self.widths, self.weights)
 
+    @property
+    def weights_licence(self) -> str | None:
+        """Of the weights that the supernet begins with: `nat export` writes it into the card."""
+        return "MIT (once-for-all, trained on ImageNet)" if self.weights == "ofa" else None
+
 
 @lru_cache(maxsize=65536)
 def _layout(space: MobileNetV3Space, architecture: Architecture) -> Layout:

@@ -264,3 +264,23 @@ def test_a_disk_that_fails_once_leaves_what_was_there_or_what_is_new(tmp_path, c
         assert found == (b"2" if placed else b"1" if before else None)
         assert [p.name for p in out.parent.iterdir()] == (["out"] if found else [])
     assert failures == {"write": 2, "fsync": 4, "replace": 1 + before}[call]
+
+
+def test_licences_and_squashed_pictures_are_known_where_they_are_published(tmp_path):
+    from nat_core import plugins
+    from nat_datasets import assembly
+    from nat_datasets.reading import PictureFiles
+    from nat_datasets.tree import find
+
+    mbv3, lite = (plugins.find("search_spaces", name) for name in ("mbv3", "lite"))
+    assert mbv3(weights="ofa").weights_licence.startswith("MIT")
+    assert lite(weights="imagenet").weights_licence.startswith("Apache-2.0")
+    assert mbv3(weights="mine.pth").weights_licence is None
+    assert getattr(mbv3(), "weights_licence", None) is None
+    for name in ("cat", "dog"):
+        (tmp_path / name).mkdir()
+        for i in range(12):
+            picture(20, 16, seed=i + 100 * (name == "cat")).save(tmp_path / name / f"{i}.png")
+    recipe = assembly.Recipe(name="folder", image_size=16, split_seed=0)
+    assert assembly.assemble(find(tmp_path), recipe).fit == "crop"
+    assert assembly.assemble(find(tmp_path), recipe, PictureFiles(squash=True)).fit == "squash"
