@@ -91,6 +91,6 @@ function choiceTable(shares) {
         if (c === 0 || stageOf[c] !== stageOf[c - 1]) picture.append(svg('text', {x: x - room / 2, y: floor + 16}, `stage ${stageOf[c] + 1}`.slice(room * stageOf.filter((g) => g === stageOf[c]).length < 48 ? 6 : 0)));
       } else picture.append(svg('text', {x, y: floor + 16, 'text-anchor': 'middle'}, staged && stageOf.at(-1) === 0 ? column.split('.')[1] : column));
     });
-    return picture;
+    return unshrinking(picture, total);
   });
 }

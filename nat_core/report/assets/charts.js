@@ -1,5 +1,11 @@
 // Charts of lines and points. Each is drawn for the width it is given, and anew when that changes.
 
+/** Never drawn smaller than this, on a screen: what is wider than its place is scrolled. */
+function unshrinking(picture, width) {
+  picture.style.minWidth = `${width}px`;
+  return picture;
+}
+
 /** A place for a chart. `draw(width)` gives an SVG element. */
 function chart(draw) {
   const host = html('div', {class: 'chart'});
@@ -60,11 +66,10 @@ const MARKS = {
 const SHAPES = ['circle', 'square', 'triangle', 'diamond', 'inverse', 'cross'];
 const mark = (shape, x, y, r, attributes) => svg('path', {d: MARKS[shape](x, y, r), ...attributes});
 
-/** A text that stays within [left, right] at x. */
+/** A text over x that stays within [left, right]. */
 function label(x, y, text, left, right, attributes = {}) {
-  const half = 3.4 * text.length;
-  const anchor = x - half < left ? 'start' : x + half > right ? 'end' : 'middle';
-  return svg('text', {...attributes, x: Math.min(Math.max(x, left), right), y, 'text-anchor': anchor}, text);
+  const half = 3.7 * text.length;
+  return svg('text', {...attributes, x: Math.max(Math.min(x, right - half), left + half), y, 'text-anchor': 'middle'}, text);
 }
 
 /** Values of points under the pointer: the nearest one within reach is told to `show`, and null for none. */
@@ -100,6 +105,7 @@ function lines(title, x, y, series, options = {}) {
       f.picture.append(svg('path', {class: 'thin', d: path(row.map((v, i) => [f.sx.map(x.values[i]), f.sy.map(v)]))}));
     }
     const points = [];
+    const ends = [];
     series.forEach((s, n) => {
       const place = options.several ? `s${(n % 6) + 1}` : '';
       const at = s.values.map((v, i) => (v === null ? null : {x: f.sx.map((s.at || x.values)[i]), y: f.sy.map(v), value: v, i, s})).filter(Boolean);
@@ -108,9 +114,16 @@ function lines(title, x, y, series, options = {}) {
       const shape = options.several ? SHAPES[n % SHAPES.length] : 'circle';
       if (at.length <= 60) for (const p of at) group.append(mark(shape, p.x, p.y, 3.5, {class: options.several ? 'series-dot' : 'dot'}));
       const end = at.at(-1);
-      group.append(svg('text', {class: options.several ? 'series-text' : 'strong', x: end.x + 8, y: end.y + 4}, s.text(end.value)));
+      const said = svg('text', {class: options.several ? 'series-text' : 'strong', x: end.x + 8}, s.text(end.value));
+      ends.push({said, y: end.y + 4});
+      group.append(said);
       f.picture.append(group);
       points.push(...at);
+    });
+    ends.sort((a, b) => a.y - b.y); // values at the ends of the lines make room for each other
+    ends.forEach((end, n) => {
+      if (n) end.y = Math.max(end.y, ends[n - 1].y + 13);
+      end.said.setAttribute('y', end.y);
     });
     const hint = svg('text', {class: 'strong halo hint'});
     f.picture.append(hint);

@@ -127,6 +127,7 @@ function frontSection(about, selection) {
     [mark('diamond', 0, 0, 5, {class: 'knee'}), 'knee'],
     [mark('circle', 0, 0, 3.5, {class: 'cloud'}), `measured (${run.points.length - run.front.length} more)`],
   ];
+  if (run.points.length === run.front.length) entries.pop();
   if (!run.knee) entries.splice(1, 1);
   if (run.points.some((p) => p.violation)) entries.push([mark('cross', 0, 0, 3.5, {class: 'outside'}), 'outside the constraints']);
   if (run.objectives.some((o, k) => o.bounds.some(([, bound]) => within(bound, ranged(run.points.map((p) => p.f[k])))))) entries.push([svg('line', {class: 'bound', x1: -9, x2: 9}), 'constraint']);
@@ -266,7 +267,7 @@ function parallelSection(about, selection) {
   const behind = run.points.map((_, i) => i).filter((i) => !about.onFront.has(i));
   const some = behind.filter((_, n) => n % Math.max(Math.ceil(behind.length / 250), 1) === 0);
   const host = chart((width) => {
-    const room = Math.max(width, 76 * run.objectives.length);
+    const room = Math.max(width, Math.max(76, ...run.objectives.map((o) => 7 * o.label.length + 14)) * run.objectives.length);
     const [top, bottom, height] = [46, 300, 330];
     const across = (k) => 44 + (k * (room - 88)) / (run.objectives.length - 1);
     const ranges = run.objectives.map((_, k) => ranged(run.front.map((i) => run.points[i].f[k]), 0));
@@ -298,9 +299,9 @@ function parallelSection(about, selection) {
       if (chosen && p) selection.choose(p.i);
       else selection.look(p ? p.i : null);
     });
-    return picture;
+    return unshrinking(picture, room);
   });
-  return section('All objectives', 'A line is an architecture of the front, an axis an objective, lower is better; the thick line is the one that is shown. Lines that cross between two axes trade one objective for the other.', html('div', {class: 'wide'}, host));
+  return section('All objectives', 'A line is an architecture of the front, an axis an objective, lower is better; the thick line is the one that is shown. Lines that cross between two axes trade one objective for the other.', html('div', {class: 'wide', tabindex: 0, role: 'region', 'aria-label': 'Parallel coordinates'}, host));
 }
 
 // ---- the table ------------------------------------------------------------------------------------------------------
@@ -429,7 +430,7 @@ function predictionSection(about, selection) {
 
 function choiceSection(run) {
   if (!run.choices.length) return null;
-  const panels = run.choices.map((shares) => html('figure', {}, html('h3', {}, shares.title), html('div', {class: 'wide'}, choiceTable(shares))));
+  const panels = run.choices.map((shares) => html('figure', {}, html('h3', {}, shares.title), html('div', {class: 'wide', tabindex: 0, role: 'region', 'aria-label': `How often each ${shares.title} was chosen`}, choiceTable(shares))));
   const entries = [[svg('rect', {class: 'cell-front', x: -5, y: -5, width: 10, height: 10}), 'of the front'], [svg('rect', {class: 'cell-archive', x: -5, y: -5, width: 10, height: 10}), 'of all measured']];
   return section('What the front chose', 'The larger a square, the more networks have this value in this layer. A filled square larger than its outline: the search came to prefer it.', html('div', {class: 'pair'}, panels), legend(entries));
 }
