@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs bench clean
+.PHONY: demo test check docs promises torture fuzz bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/nat run --space mbv3 --surrogate rbf
@@ -19,6 +19,17 @@ check: $(VENV)/ready
 
 docs: $(VENV)/ready
 	$(BIN)/python docs/generate.py
+
+promises: $(VENV)/ready
+	$(BIN)/python -m pytest -m promise --promises docs/promises.json --numprocesses 2 --dist worksteal
+	$(BIN)/python docs/promises.py
+
+torture: $(VENV)/ready
+	$(BIN)/python tests/promises/torture.py
+
+fuzz: $(VENV)/ready
+	$(BIN)/python -m pip install --quiet "atheris>=2.3"
+	$(BIN)/python tests/promises/fuzz.py
 
 bench: $(VENV)/ready
 	$(BIN)/python benchmarks/costs.py

@@ -112,9 +112,8 @@ def test_find_and_first(tmp_path):
         assert journal.first("odd", other=1) is None
 
 
-def test_truncated_at_every_byte(kept, caplog):
+def test_truncated_at_every_byte(kept, caplog, cases):
     file, content, records = kept
-    cases = 0
     ends = [i + 1 for i, byte in enumerate(content) if byte == 10]
     for size in range(len(content) + 1):
         complete = sum(end <= size for end in ends)
@@ -127,44 +126,44 @@ def test_truncated_at_every_byte(kept, caplog):
         cut = size - ([0, *ends][complete])
         assert (f"cut {cut} bytes of an unfinished record at byte {size - cut}" in caplog.text) == bool(cut)
         assert read(file) == [*records[:complete], {"kind": "more", "size": size}]
-        cases += 1
-    assert cases == len(content) + 1 > 2500
+        cases["damaged journals"] += 1
+    assert cases["damaged journals"] == len(content) + 1 > 2500
 
 
-def test_three_flips_of_every_byte(kept):
+def test_three_flips_of_every_byte(kept, cases):
     file, content, records = kept
-    cases = refused = 0
+    refused = 0
     for i, bit in itertools.product(range(len(content)), (0, 3, 5)):
         changed = bytearray(content)
         changed[i] ^= 1 << bit
         left = outcome(file, bytes(changed), records)
         assert left in {-1, len(records) - 1}  # only the end of the last line may look like a write cut short
-        cases += 1
+        cases["damaged journals"] += 1
         refused += left < 0
-    assert cases == 3 * len(content)
-    assert cases - refused <= 16
+    assert cases["damaged journals"] == 3 * len(content)
+    assert cases["damaged journals"] - refused <= 16
 
 
-def test_lines_removed_swapped_doubled_or_foreign(kept, tmp_path):
+def test_lines_removed_swapped_doubled_or_foreign(kept, tmp_path, cases):
     file, content, records = kept
     fill(tmp_path / "other.jsonl", salt="another run ")
     lines = content.splitlines(keepends=True)
     others = (tmp_path / "other.jsonl").read_bytes().splitlines(keepends=True)
-    n, cases = len(lines), 0
+    n = len(lines)
     for i in range(n):
         assert outcome(file, b"".join(lines[:i] + lines[i + 1 :]), records) == (n - 1 if i == n - 1 else -1)
         assert outcome(file, b"".join(lines[: i + 1] + lines[i:]), records) == -1
         for j in range(n):
             foreign = b"".join([*lines[:i], others[j], *lines[i + 1 :]])
             assert outcome(file, foreign, records) == -1
-            cases += 1
+            cases["damaged journals"] += 1
         for j in range(i):
             swapped = lines.copy()
             swapped[i], swapped[j] = swapped[j], swapped[i]
             assert outcome(file, b"".join(swapped), records) == -1
-            cases += 1
-        cases += 2
-    assert cases == n * (2 + n) + n * (n - 1) // 2
+            cases["damaged journals"] += 1
+        cases["damaged journals"] += 2
+    assert cases["damaged journals"] == n * (2 + n) + n * (n - 1) // 2
 
 
 def test_a_last_line_without_its_end_is_cut_whatever_stands_there(kept):

@@ -217,7 +217,7 @@ def state(mbv3):
     return {n.removeprefix("elastic.w10."): t.clone() for n, t in net.state_dict().items()}
 
 
-def test_every_hostile_file_is_refused(state, tmp_path):
+def test_every_hostile_file_is_refused(state, tmp_path, cases):
     canary = tmp_path / "canary"
     corpus = {**SAFETENSORS, **pickles(canary), **zips(), **misfits(state)}
     assert len(corpus) >= 55
@@ -244,6 +244,7 @@ def test_every_hostile_file_is_refused(state, tmp_path):
         assert seconds < 5 * MOST_SECONDS, (what, seconds)  # other work may run beside this
     assert sorted(seconds for *_, seconds, _ in outcomes)[len(outcomes) * 9 // 10] < MOST_SECONDS
     assert not canary.exists()
+    cases["hostile weight files"] += len(files)
 
 
 def test_the_pickles_would_have_run(tmp_path):
@@ -264,7 +265,7 @@ def torch_load_without_care(content):
 
 
 @pytest.mark.parametrize("write", [save_file, torch.save])
-def test_mutations_of_a_small_file(tmp_path, write):
+def test_mutations_of_a_small_file(tmp_path, write, cases):
     """Seeded: each is refused, or gives tensors that are no larger than the file."""
     file = tmp_path / "file"
     write({"a.weight": torch.arange(6.0).view(2, 3), "b": torch.ones(3, dtype=torch.int64)}, file)
@@ -282,6 +283,7 @@ def test_mutations_of_a_small_file(tmp_path, write):
         else:
             assert sum(t.numel() * t.element_size() for t in found.values()) <= len(whole)
     assert refused > 100
+    cases["mutated headers"] += 1000
 
 
 def test_the_message_of_a_flipped_bit_in_the_data(tmp_path):

@@ -1,0 +1,111 @@
+# ruff: noqa: T201 - a script that prints
+"""Real SIGKILLs of the real command: `make torture`, or `python tests/promises/torture.py --kills 1000`.
+
+A run is killed at a random moment, taken up again, killed again, until it comes to its end; then its records are
+compared with those of an undisturbed run, and the next one begins. Children are forked from a process that has imported
+everything, and draw no pictures, so that moments are spent on the journal and not on imports and lines; every so often
+it is a process of its own, with all that a user has.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
+
+from command_line import COSTS, command, records
+
+
+def child(words: list[object], *, own: bool) -> int:
+    """The number of a process that runs a command line, its output thrown away."""
+    pid = os.fork()
+    if pid:
+        return pid
+    code = 70
+    with contextlib.suppress(BaseException):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 1)
+        os.dup2(nowhere, 2)
+        if own:
+            os.execv(sys.executable, command(*words))
+        import nat_plots.files
+        from nat_core import cli
+
+        nat_plots.files.draw_front = lambda *_: None
+        sys.argv = ["nat", *map(str, words)]
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+    os._exit(code)
+
+
+def ended(pid: int, after: float | None) -> int:
+    """The exit code of a process that is killed after so many seconds, or left alone."""
+    if after is not None:
+        time.sleep(after)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--kills", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--own-process-every", type=int, default=25)
+    chosen = parser.parse_args()
+    draw, began = random.Random(chosen.seed), time.monotonic()
+    kills = runs = different = torn = own_kills = tries = 0
+    with tempfile.TemporaryDirectory() as place:
+        from in_process import here
+
+        here("run", "--out", Path(place) / "warm", *COSTS)  # imports, once for all children
+
+        start = time.monotonic()
+        assert ended(child(["run", "--out", Path(place) / "undisturbed", *COSTS], own=False), None) == 0
+        long, expected = time.monotonic() - start, records(Path(place) / "undisturbed")
+        while kills < chosen.kills:
+            runs += 1
+            folder = Path(place) / f"run{runs}"
+            words = ["run", "--out", folder, *COSTS]
+            while True:
+                tries += 1
+                own = tries % chosen.own_process_every == 0
+                alive = kills < chosen.kills
+                after = draw.uniform(0, 1.1 * long + (1.5 if own else 0.0)) if alive else None
+                code = ended(child(words, own=own), after)
+                if code == 0:
+                    break
+                if code != -signal.SIGKILL:
+                    print(f"run {runs}: exit code {code} after a kill: {folder}")
+                    return 1
+                kills += 1
+                own_kills += own
+                with contextlib.suppress(OSError):
+                    torn += not (folder / "journal.jsonl").read_bytes().endswith(b"\n")
+            if records(folder) != expected:
+                different += 1
+                shutil.copytree(folder, Path.cwd() / "build" / folder.name, dirs_exist_ok=True)
+            shutil.rmtree(folder)
+            if runs % 20 == 0:
+                print(f"{kills} kills in {runs} runs, {different} differences", flush=True)
+    took = time.monotonic() - began
+    print(
+        f"{kills:,} SIGKILLs ({own_kills} of processes of their own) in {runs} runs, {torn} torn journals: "
+        f"{different} differences; {took:.0f} s, {kills / took:.2f} kills a second, seed {chosen.seed}"
+    )
+    return 1 if different else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
