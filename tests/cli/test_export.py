@@ -16,7 +16,7 @@ from PIL import Image
 
 from nat_core import plugins
 from nat_core.cli import cli
-from nat_core.config import part_name
+from nat_core.cli.saved import saved_front
 from nat_core.errors import ConfigError, ResourceError, StateError
 
 RUNTIMES = {
@@ -90,7 +90,6 @@ def pictures(tmp_path_factory):
 
 def answers_of_the_framework(run, architecture, data, rows):
     """The likeliest class of each picture, by the parts of the run themselves."""
-    from nat_core.cli.saved import saved_front
     from nat_core.contracts import Split
     from nat_core.finetuning import take
     from nat_core.parts import about_data
@@ -218,9 +217,7 @@ def test_an_architecture_off_the_front_and_one_never_measured(tiny_run, tmp_path
     require("onnx")
     run, front = tiny_run[0], tiny_run[1].json["front"]
     records = [json.loads(line) for line in (run / "journal.jsonl").read_text().splitlines()]
-    space = plugins.find("search_spaces", "mbv3")
-    config = tomllib.loads((run / "run.toml").read_text())
-    space = space(**config["options"][part_name("mbv3")], image_size=8, classes=10)
+    space = saved_front(run).space
     names = {space.describe(tuple(r["architecture"]))["architecture"] for r in records if r["kind"] == "measured"}
     off = min(names - {point["architecture"] for point in front})
     never = next(
