@@ -265,6 +265,7 @@ class SubnetEstimator(Estimator, Protocol):
         """The network as it is measured, with a copy of the weights, in eval mode."""
 
 
+@runtime_checkable
 class FineTuner(Protocol):
     """Trains one network alone, epoch by epoch: what `nat finetune` drives."""
 
@@ -290,6 +291,14 @@ class FineTuner(Protocol):
 
     def load(self, file: Path) -> None:
         """Take the state from a file that `save` wrote."""
+
+
+@runtime_checkable
+class ResumableFineTuner(FineTuner, Protocol):
+    """A fine-tuner that can go on in the middle of an epoch."""
+
+    def train_resumably(self, epoch: int, progress: Progress, checkpoint: Checkpoint) -> float:
+        """As `train`, from what the checkpoint holds, if it holds anything. Comes to the same state and loss."""
 
 
 class Evaluator(Protocol):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nat_core.contracts import Checkpoint, FineTuner, Pretrainer, Progress, ResumablePretrainer
+from nat_core.contracts import Checkpoint, FineTuner, Pretrainer, Progress, ResumableFineTuner, ResumablePretrainer
 from nat_core.durable import ASIDE, is_draft
 from nat_core.encoding import Encodings
 from nat_core.errors import ConfigError, StateError
@@ -39,9 +39,9 @@ class Epochs:
 
 @dataclass
 class ResumableEpochs(Epochs):
-    """The same of a pretrainer that can go on in the middle of an epoch."""
+    """The same of what can go on in the middle of an epoch."""
 
-    trainer: ResumablePretrainer
+    trainer: ResumablePretrainer | ResumableFineTuner
 
     def adapt_resumably(
         self, X: Encodings, iteration: int, iterations: int, progress: Progress, checkpoint: Checkpoint
@@ -49,6 +49,13 @@ class ResumableEpochs(Epochs):
         """Train for an epoch, or for the rest of one."""
         del X, iterations
         self.losses[iteration] = float(self.trainer.train_resumably(iteration, progress, checkpoint))
+
+
+def learner(trainer: Pretrainer | FineTuner) -> Epochs:
+    """What trains by epochs as a learner, resumable where it can go on in the middle of one."""
+    if isinstance(trainer, ResumablePretrainer | ResumableFineTuner):
+        return ResumableEpochs(trainer)
+    return Epochs(trainer)
 
 
 def require_folder(folder: Path, ours: Collection[str], what: str) -> None:

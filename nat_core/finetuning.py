@@ -39,7 +39,7 @@ from nat_core.contracts import (
 )
 from nat_core.durable import fault, publish, publish_text, sole_writer
 from nat_core.encoding import Architecture
-from nat_core.epochs import Epochs, require_folder, require_same
+from nat_core.epochs import learner, require_folder, require_same
 from nat_core.errors import ConfigError, StateError
 from nat_core.journal import Journal, Record, read
 from nat_core.parts import about_data, factory, make, require_parts, shorthands
@@ -148,14 +148,14 @@ def build(
     """
     found = offers(saved, config)
     require_parts(configs.merged_layers(saved.options, config.options), found)
-    taken = take(saved, source, architecture, config.options)
+    folder = out or source / "finetuned" / digest(architecture)
+    taken = take(saved, source, architecture, config.options, version=_begun_with(folder))
     run, data, space = taken.run, taken.data, taken.space
     context = {"seed": saved.seed} | about_data(data)
     tuner: FineTuner = make(config.options, found[0], context, space, data)
     evaluator: Evaluator = make(config.options, found[1], context, data)
     tuner.begin(architecture, taken.estimator.network)
     versions = {f"{o.kind}.{o.name}": o.where for o in found}
-    folder = out or source / "finetuned" / digest(str(space.describe(architecture)["architecture"]))
     return Finetuning(folder, config, versions, run, data, space, architecture, taken.weights, tuner, evaluator)
 
 
@@ -166,11 +166,13 @@ def take(
     given: Mapping[str, Mapping[str, Any]],
     *,
     measured_only: bool = True,
+    version: int | None = None,
 ) -> Taken:
     """The run of the config `saved` in the folder `source`, built, with the weights that measured an architecture.
 
     `given` are options of its parts that are to be others, such as the device. Without `measured_only` an architecture
-    that the run has not measured gets the newest weights. Raises as `build`.
+    that the run has not measured gets the newest weights. `version` asks for the weights of an iteration instead of
+    those that measured the architecture last. Raises as `build`.
     """
     records = read(source / "journal.jsonl")
     names = {configs.part_name(offer.name) for offer in find_parts(saved).offers()}
@@ -185,13 +187,24 @@ def take(
     measured = _measured(records, run, architecture, required=measured_only)
     require_unchanged(run)
     name, estimator = _estimator(run)
-    weights = _load(run, records, name, measured)
+    weights = _load(run, records, name, measured if version is None else version)
     return Taken(run, run.data, run.space, architecture, estimator, weights, measured is not None)
 
 
-def digest(text: str) -> str:
-    """Of the text form of an architecture: a name for a folder."""
-    return hashlib.sha256(text.encode()).hexdigest()[:12]
+def digest(architecture: Architecture) -> str:
+    """Of an architecture: a name for a folder."""
+    return hashlib.sha256(json.dumps(list(architecture)).encode()).hexdigest()[:12]
+
+
+def _begun_with(folder: Path) -> int | None:
+    """The iteration of the run whose weights a training began with; none where it has not begun.
+
+    A run that goes on measures the network again, with newer weights: the training goes on with those it has.
+    """
+    file = folder / JOURNAL
+    records = read(file) if file.exists() else []
+    begun: int | None = records[0].get("weights", {}).get("iteration") if records else None
+    return begun
 
 
 def _measured(records: Iterable[Record], run: Run, architecture: Architecture, *, required: bool) -> int | None:
@@ -272,13 +285,13 @@ def finetune(training: Finetuning, progress: Progress, *, test: bool = False) ->
             if not journal.records:
                 journal.append("finetuning", format=FORMAT, **identity)
             _keep_before(training, journal)
-            learner = Epochs(tuner)
-            store = WeightStore(folder / "weights", {"network": learner}, journal)
+            learns = learner(tuner)
+            store = WeightStore(folder / "weights", {"network": learns}, journal, identity=identity)
             nothing = np.empty((0, len(training.space.variables)), dtype=np.int64)
             for epoch in range(tuner.epochs):
-                learner.losses.clear()
+                learns.losses.clear()
                 store.advance(epoch, tuner.epochs - 1, nothing, progress)
-                yield _noted(journal, epoch, learner.losses.get(epoch))
+                yield _noted(journal, epoch, learns.losses.get(epoch))
             _settle(training, journal, store)
             if test and journal.first("tested") is None:
                 tuner.load(training.folder / RESULT)

@@ -26,11 +26,10 @@ from nat_core.contracts import (
     Fingerprinted,
     Pretrainer,
     Progress,
-    ResumablePretrainer,
     SupernetSpace,
 )
 from nat_core.durable import publish, publish_text, sole_writer
-from nat_core.epochs import Epochs, ResumableEpochs, require_folder, require_same
+from nat_core.epochs import learner, require_folder, require_same
 from nat_core.errors import ConfigError
 from nat_core.journal import Journal, read
 from nat_core.parts import about_data, make, require_parts
@@ -112,13 +111,13 @@ def pretrain(training: Pretraining, progress: Progress) -> Iterator[Epoch]:
             if not journal.records:
                 journal.append("pretraining", format=FORMAT, **identity)
             publish_text(folder / "pretrain.toml", _about(training, identity))
-            learner = ResumableEpochs(pretrainer) if isinstance(pretrainer, ResumablePretrainer) else Epochs(pretrainer)
-            store = WeightStore(folder / "weights", {"supernet": learner}, journal, identity=identity)
+            learns = learner(pretrainer)
+            store = WeightStore(folder / "weights", {"supernet": learns}, journal, identity=identity)
             nothing = np.empty((0, len(training.space.variables)), dtype=np.int64)
             for epoch in range(pretrainer.epochs):
-                learner.losses.clear()
+                learns.losses.clear()
                 store.advance(epoch, pretrainer.epochs - 1, nothing, progress)
-                yield _measured(store, journal, training, epoch, learner.losses.get(epoch))
+                yield _measured(store, journal, training, epoch, learns.losses.get(epoch))
             if journal.first("written") is None or not training.result.exists():
                 store.hold(store.version)
                 journal.append("written", sha256=publish(training.result, pretrainer.save))

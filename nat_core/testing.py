@@ -36,6 +36,7 @@ from nat_core.contracts import (
     OperatorSpace,
     Optimizer,
     Pretrainer,
+    ResumableFineTuner,
     ResumablePretrainer,
     SearchSpace,
     Spent,
@@ -535,26 +536,31 @@ class PretrainerContract:
 
     def test_cut_short_it_comes_to_the_same(self, make: Callable[[], Pretrainer], tmp_path: Path) -> None:
         """Plain, with a checkpoint that holds nothing, and from every state that it then offers."""
-        whole, kept = make(), _Kept()
-        if not isinstance(whole, ResumablePretrainer):
-            pytest.skip("it does not go on in the middle of an epoch")
-        losses, files = [whole.train(0, _silent)], [tmp_path / "whole"]
-        whole.save(files[0])
-        checkpoints = [kept]
-        for checkpoint in checkpoints:
-            again = make()
-            assert isinstance(again, ResumablePretrainer)
-            losses.append(again.train_resumably(0, _silent, checkpoint))
-            files.append(tmp_path / str(len(files)))
-            again.save(files[-1])
-            checkpoints += [_Kept(state) for state in kept.states] if checkpoint is kept else []
-        assert len(set(losses)) == 1
-        assert len({file.read_bytes() for file in files}) == 1
+        _cut_short(make, tmp_path)
 
     def test_errors_have_names(self, make: Callable[[], Pretrainer]) -> None:
         errors = make().measure()
         assert errors
         assert all(isinstance(name, str) and math.isfinite(value) for name, value in errors.items())
+
+
+def _cut_short(make: Callable[[], Pretrainer] | Callable[[], FineTuner], tmp_path: Path) -> None:
+    """That an epoch comes to the same loss and file however often it was cut short."""
+    whole, kept = make(), _Kept()
+    if not isinstance(whole, ResumablePretrainer | ResumableFineTuner):
+        pytest.skip("it does not go on in the middle of an epoch")
+    losses, files = [whole.train(0, _silent)], [tmp_path / "whole"]
+    whole.save(files[0])
+    checkpoints = [kept]
+    for checkpoint in checkpoints:
+        again = make()
+        assert isinstance(again, ResumablePretrainer | ResumableFineTuner)
+        losses.append(again.train_resumably(0, _silent, checkpoint))
+        files.append(tmp_path / str(len(files)))
+        again.save(files[-1])
+        checkpoints += [_Kept(state) for state in kept.states] if checkpoint is kept else []
+    assert len(set(losses)) == 1
+    assert len({file.read_bytes() for file in files}) == 1
 
 
 class FineTunerContract:
@@ -576,6 +582,10 @@ class FineTunerContract:
         new, begun, on, again = (file.read_bytes() for file in files)
         assert len({new, begun, on}) == 3
         assert on == again
+
+    def test_cut_short_it_comes_to_the_same(self, make: Callable[[], FineTuner], tmp_path: Path) -> None:
+        """Plain, with a checkpoint that holds nothing, and from every state that it then offers."""
+        _cut_short(make, tmp_path)
 
     def test_the_network_is_the_one_that_learns(self, make: Callable[[], FineTuner], tmp_path: Path) -> None:
         tuner = make()

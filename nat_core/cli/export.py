@@ -84,7 +84,7 @@ def command(
         origin = of_finetuning(config, source, run)
     else:
         wanted = chosen(saved, architecture)
-        folder = f"{digest(str(saved.space.describe(wanted)['architecture']))}-{name}"
+        folder = f"{digest(wanted)}-{name}"
         order = Order(form, out or run / "exported" / folder, given, images, force, words)
         exporter = exporter_of(order)
         origin = of_run(config, run, wanted, _on_front(saved.summary.front.architectures, wanted), {**given, **own})

@@ -1,7 +1,7 @@
 """The fine-tuner `finetune`: one network of a run, trained alone, and taught by the run's largest one where wanted.
 
 An epoch is a course of the training that adapts a supernet. The momentum of SGD begins anew in each, so that the
-weights are the whole state, and a training can go on from any epoch.
+weights are the whole state, and a training can go on from any epoch; within one, a checkpoint holds the rest too.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
-from nat_core.contracts import Dataset, Progress, SupernetSpace
+from nat_core.contracts import Checkpoint, Dataset, Progress, SupernetSpace
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError
 from nat_estimators.augmentation import Augmenter
@@ -69,6 +69,13 @@ class SubnetTraining:
 
     def train(self, epoch: int, progress: Progress) -> float:
         """Train for an epoch; the mean loss."""
+        return self._train(epoch, progress)
+
+    def train_resumably(self, epoch: int, progress: Progress, checkpoint: Checkpoint) -> float:
+        """As `train`, from what the checkpoint holds."""
+        return self._train(epoch, progress, checkpoint)
+
+    def _train(self, epoch: int, progress: Progress, checkpoint: Checkpoint | None = None) -> float:
         alone, schedule, n = self._taken, self.schedule, len(self.train_images)
         steps = max(n // schedule.batch_size, 1)
         lesson = Lesson((alone.architecture,), alone.largest if alone.teachers else None)
@@ -81,7 +88,7 @@ class SubnetTraining:
             purpose=f"{PART} {epoch}",
         )
         with threads_of(self.threads):
-            return Training(alone, schedule, self.device).follow(course, progress)
+            return Training(alone, schedule, self.device).follow(course, progress, checkpoint)
 
     def save(self, file: Path) -> None:
         """Write the network as safetensors."""

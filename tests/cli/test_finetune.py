@@ -141,6 +141,28 @@ def test_killed_it_goes_on_and_gives_the_same_weights(tiny_run, whole, tmp_path)
     assert contents(run) == whole[2]
 
 
+@pytest.mark.slow
+def test_begun_before_its_run_went_on_it_keeps_to_the_weights_that_it_began_with(tiny_run, tmp_path):
+    run, out = shutil.copytree(tiny_run[0], tmp_path / "run"), tmp_path / "out"
+    picked, whole = knee(run)["architecture"], (run / "journal.jsonl").read_bytes()
+    records = read(run / "journal.jsonl")
+    last = records.index(next(r for r in records if r["kind"] == "adapted" and r["iteration"] == 2))
+    (run / "journal.jsonl").write_bytes(b"".join(whole.splitlines(keepends=True)[:last]))
+    process = start("finetune", run, picked, *SHORT, "--out", out)
+    for line in process.stderr:
+        if line.startswith("epoch 1/3"):
+            break
+    process.kill()
+    process.communicate(timeout=60)
+    begun = read(out / "finetune.jsonl")[0]["weights"]["iteration"]
+    (run / "journal.jsonl").write_bytes(whole)  # by now the run has measured the network again
+    assert begun == 1
+    new = json.loads(ask("finetune", run, picked, *SHORT, "--out", tmp_path / "new", "--json"))
+    assert new["run_weights"]["iteration"] == 2
+    said = json.loads(ask("finetune", run, picked, *SHORT, "--out", out, "--json"))
+    assert said["run_weights"]["iteration"] == begun
+
+
 def test_stopped_by_a_signal_it_says_how_to_go_on(tiny_run, tmp_path):
     process = start("finetune", tiny_run[0], "-s", "finetune.epochs=500", "--out", tmp_path / "out")
     for line in process.stderr:

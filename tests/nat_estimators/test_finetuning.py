@@ -243,13 +243,15 @@ def loaded(training, folder):
 
 class TestFinetune(FineTunerContract):
     @pytest.fixture
-    def make(self, begun):
+    def make(self, begun, monkeypatch):
+        monkeypatch.setattr("nat_estimators.training.STRETCH", 2)
         return lambda: begun(distillation=0.5)[0]
 
 
 class TestAveragedAndMixed(FineTunerContract):
     @pytest.fixture
-    def make(self, begun):
+    def make(self, begun, monkeypatch):
+        monkeypatch.setattr("nat_estimators.training.STRETCH", 2)
         return lambda: begun(ema=0.9, mixup=0.4, randaugment=5)[0]
 
 
