@@ -1,15 +1,17 @@
-"""How many architectures `macs` and `params` price in a second, against tracing each network with torch's FLOP counter.
+"""How many architectures each cost prices in a second; `macs` and `params` against tracing each with torch's counter.
 
 Tracing is what the method's public implementations do. Both are asked about the same networks, in one process; what
-counts is the ratio.
+counts is the ratio. `memory` and `latency`, the sum over a table of all operators, stand beside them without a peer.
 
     python benchmarks/costs.py
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -17,6 +19,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from nat_core import plugins
 from nat_core.encoding import as_architectures
+from nat_core.latency.tables import LatencyTable, text_of
 from nat_mbv3.network import MobileNetV3
 
 N_CLOSED, N_TRACED, REPEATS = 100_000, 8, 5
@@ -36,6 +39,20 @@ def main() -> None:
         closed = N_CLOSED / fastest(lambda model=model: model(X))
         peer = N_TRACED / fastest(lambda trace=trace: [trace(space, a) for a in traced])
         print(f"| {name} | {closed:,.0f} | {peer:,.1f} | {closed / peer:,.0f} |")
+
+    with tempfile.TemporaryDirectory() as folder:
+        options = {"memory": {}, "latency": {"table": [write_table(space, Path(folder) / "table.yaml")]}}
+        for name, given in options.items():
+            model = plugins.find("cost_models", name)(space, **given)
+            closed = N_CLOSED / fastest(lambda model=model: model(X))
+            print(f"| {name} | {closed:,.0f} | – | – |")
+
+
+def write_table(space: object, file: Path) -> str:
+    """A latency table of every operator; what stands in it does not matter to the speed."""
+    times = {operator.name: operator.macs / 1e9 for operator in space.operators}  # type: ignore[attr-defined]
+    file.write_text(text_of({"bench": LatencyTable(times)}), encoding="utf-8")
+    return str(file)
 
 
 def fastest(task: Callable[[], object]) -> float:

@@ -90,6 +90,23 @@ class BuildableOperators(OperatorSpace, Protocol):
         """The plain network, untrained and in eval mode: one child for each live slot of `layers`, in their order."""
 
 
+Stopwatch = Callable[[int], Sequence[float]]  # runs a network so many times, one after another: the seconds of each
+
+
+class Engine(Protocol):
+    """Runs networks on some device, and times them there: what `nat latency` and the objective `measured` ask."""
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        """What the times belong to, in words: device, processor, engine, version, precision, threads, clock."""
+
+    def prepare(self, network: nn.Module, shape: tuple[int, ...]) -> Stopwatch:
+        """Make a network in eval mode ready for inputs of one shape (n, …). It is used up.
+
+        Raises `ConfigError` for a network that the engine cannot run.
+        """
+
+
 @runtime_checkable
 class SupernetSpace(SearchSpace, Protocol):
     """A space whose architectures share the weights of one supernet."""

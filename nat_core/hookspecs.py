@@ -92,6 +92,15 @@ def register_evaluators() -> Mapping[str, Factory]:
 
 
 @hookspec
+def register_engines() -> Mapping[str, Factory]:
+    """What runs and times networks on a device, for `nat latency` and `measured`. A factory returns an `Engine`.
+
+    It takes `(device, threads, **options)`.
+    """
+    raise NotImplementedError
+
+
+@hookspec
 def register_exporters() -> Mapping[str, Factory]:
     """Formats of files that a network can be used in without nat, for `nat export`: `(**options)` → `Exporter`."""
     raise NotImplementedError

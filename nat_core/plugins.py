@@ -41,6 +41,7 @@ HOOKS: Mapping[str, str] = MappingProxyType(
         "evaluators": "register_evaluators",
         "trackers": "register_trackers",
         "exporters": "register_exporters",
+        "engines": "register_engines",
     }
 )
 LISTENERS = ("on_iteration", "on_finish")

@@ -24,6 +24,7 @@ COMMANDS = {  # in the order a newcomer meets them
     "export": "One network of a run as files that run without nat.",
     "cost": "What architectures cost.",
     "evaluate": "Errors, classes and confusions of a network on your data.",
+    "latency": "A latency table of your own device.",
     "pretrain": "Train a supernet for searches to begin from.",
     "bench": "Searches beside each other on known problems.",
     "plugins": "What is installed, from where.",

@@ -95,10 +95,11 @@ def _of_run(folder: Path, space: str | None, given: Given, costs: list[Offer]) -
             f"--run takes {part} as {folder} has it: leave out -s {part}.{next(iter(given[part]))}, or --run; "
             "options of cost models may be set"
         )
-    require_parts(given, costs)
+    merged = configs.merged_layers(config.options, given)
+    asked = {*given, *(part_name(cost.name) for cost in costs)}
+    require_parts({part: values for part, values in merged.items() if part in asked}, costs)
     offer = plugins.registry().find("search_spaces", config.space)
     context = {"seed": config.seed, **tables.get("context", {})}
-    merged = configs.merged_layers(config.options, given)
     return Priced(offer, build_space(config, offer, tables), merged, context)
 
 

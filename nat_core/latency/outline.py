@@ -64,7 +64,7 @@ def _word(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     text = str(value)
-    plain = _PLAIN.fullmatch(text) and ": " not in text and not text.endswith((":", " "))
+    plain = text.isprintable() and _PLAIN.fullmatch(text) and ": " not in text and not text.endswith((":", " "))
     return text if plain else json.dumps(text)
 
 

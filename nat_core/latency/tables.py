@@ -219,5 +219,6 @@ def require_all(table: LatencyTable, operators: Iterable[Operator], what: str) -
         alike = f"the nearest it has is {near!r}" if near else "it has nothing like it"
         raise ConfigError(
             f"{what} lacks {len(missing):,} of the {len(listed):,} operators of this space, such as "
-            f"{missing[0].name!r}; {alike}. `nat latency build` measures those of your space on your device"
+            f"{missing[0].name!r}; {alike}. `nat latency build` measures them on your device, given the space's "
+            "options as they are here, its number of classes among them"
         )

@@ -1,4 +1,4 @@
-"""Costs of architectures, for a whole population at once: counted in closed form, or summed from a latency table."""
+"""Costs of architectures: counted in closed form or summed from a table for thousands at once, or measured here."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated
 
 from nat_core import hookimpl
-from nat_core.contracts import CostModel, SearchSpace
+from nat_core.contracts import CostModel, Estimator, SearchSpace
 
 
 def macs(space: SearchSpace) -> CostModel:
@@ -41,6 +41,29 @@ def latency(
     from nat_costs.latency import TableLatency
 
     return TableLatency(space, tuple(table), device, corrected=corrected)
+
+
+def measured(
+    space: SearchSpace,
+    *,
+    engine: Annotated[str, "what runs networks: torch, openvino, onnxruntime"] = "torch",
+    device: Annotated[str, "cpu, cuda"] = "cpu",
+    threads: Annotated[int, "of a processor"] = 1,
+    batch: Annotated[int, "images at a time"] = 1,
+) -> Annotated[Estimator, "ms"]:
+    """Milliseconds of a whole network on this machine, measured; its weights are random, as time does not ask them."""
+    from nat_core.latency.measuring import Effort
+    from nat_core.options import at_least
+    from nat_costs.measured import MeasuredLatency
+
+    at_least(1, **{"measured.threads": threads, "measured.batch": batch})
+    return MeasuredLatency(space, engine, device, threads, batch, Effort())
+
+
+@hookimpl
+def register_estimators() -> Mapping[str, Callable[..., Estimator]]:
+    """`measured`."""
+    return {"measured": measured}
 
 
 @hookimpl

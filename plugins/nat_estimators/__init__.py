@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Annotated
 
 from nat_core import hookimpl
-from nat_core.contracts import Dataset, Estimator, Evaluator, FineTuner, Pretrainer, SearchSpace
+from nat_core.contracts import Dataset, Engine, Estimator, Evaluator, FineTuner, Pretrainer, SearchSpace
 from nat_estimators.alone import errors, finetune
 from nat_estimators.pretrainers import progressive, sandwich
+from nat_estimators.timing import timed
 
 if TYPE_CHECKING:
     from nat_estimators.accuracy import Top1Error
@@ -105,3 +106,9 @@ def register_finetuners() -> Mapping[str, Callable[..., FineTuner]]:
 def register_evaluators() -> Mapping[str, Callable[..., Evaluator]]:
     """`errors`: top-1 and top-5."""
     return {"errors": errors}
+
+
+@hookimpl
+def register_engines() -> Mapping[str, Callable[..., Engine]]:
+    """`torch`, `openvino` and `onnxruntime`."""
+    return {name: timed(name) for name in ("torch", "openvino", "onnxruntime")}

@@ -91,8 +91,9 @@ def test_costs(monkeypatch, capsys):
         monkeypatch.setattr(script, name, few)
     script.main()
     found = rows(capsys.readouterr().out)
-    assert [row[0] for row in found] == ["macs", "params"]
-    assert all(value > 0 for row in found for value in numbers(row[1:]))
+    assert [row[0] for row in found] == ["macs", "params", "memory", "latency"]
+    assert all(value > 0 for row in found[:2] for value in numbers(row[1:]))
+    assert all(value > 0 for row in found[2:] for value in numbers(row[1:2]))
 
 
 def test_evaluation(monkeypatch, capsys):

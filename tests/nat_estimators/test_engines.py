@@ -254,7 +254,7 @@ def test_unknown_engines_and_precisions(estimator):
 
 def test_what_an_engine_cannot_do():
     for name in ("openvino", "onnxruntime"):
-        with pytest.raises(ConfigError, match=f"{name} computes on the processor, and top1_error.device is 'cuda'"):
+        with pytest.raises(ConfigError, match=f"{name} computes on the processor, and the device is 'cuda'"):
             engines.engine(name, "fp32", torch.device("cuda"))
     with pytest.raises(ConfigError, match="precision is 'bf16', and the engine onnxruntime computes in fp32"):
         engines.engine("onnxruntime", "bf16", CPU)

@@ -26,15 +26,19 @@ class OpenVINO:
         for module in ("openvino", "onnx"):
             _installed(module, self.name, "openvino")
 
-    def prepare(self, network: nn.Module, images: Tensor) -> Callable[[Tensor], Tensor]:
-        """Compile for as many threads as torch has now."""
-        openvino = importlib.import_module("openvino")
-        settings = {
+    def settings(self, threads: int) -> dict[str, object]:
+        """How a network is compiled."""
+        return {
             "INFERENCE_PRECISION_HINT": {"fp32": "f32", "bf16": "bf16"}[self.precision],
-            "INFERENCE_NUM_THREADS": torch.get_num_threads(),
+            "INFERENCE_NUM_THREADS": threads,
             "NUM_STREAMS": 1,  # one batch at a time
             "ENABLE_CPU_PINNING": False,  # a pinned thread waits for its core when others use it
         }
+
+    def prepare(self, network: nn.Module, images: Tensor) -> Callable[[Tensor], Tensor]:
+        """Compile for as many threads as torch has now."""
+        openvino = importlib.import_module("openvino")
+        settings = self.settings(torch.get_num_threads())
         core = openvino.Core()
         request = core.compile_model(core.read_model(_graph(network, images)), "CPU", settings).create_infer_request()
 
@@ -57,9 +61,7 @@ class OnnxRuntime:
     def __post_init__(self) -> None:
         _on_the_processor(self.name, self.device)
         if self.precision != "fp32":
-            raise ConfigError(
-                f"top1_error.precision is {self.precision!r}, and the engine onnxruntime computes in fp32"
-            )
+            raise ConfigError(f"the precision is {self.precision!r}, and the engine onnxruntime computes in fp32")
         for module in ("onnxruntime", "onnx"):
             _installed(module, self.name, "onnx")
 
@@ -89,7 +91,7 @@ def _graph(network: nn.Module, images: Tensor) -> bytes:
 def _on_the_processor(name: str, device: torch.device) -> None:
     if device.type != "cpu":
         raise ConfigError(
-            f"the engine {name} computes on the processor, and top1_error.device is {str(device)!r}: "
+            f"the engine {name} computes on the processor, and the device is {str(device)!r}: "
             "choose device=cpu, or engine=torch"
         )
 
@@ -100,6 +102,6 @@ def _installed(module: str, engine: str, extra: str) -> Any:
         return importlib.import_module(module)
     except ImportError as error:
         raise ConfigError(
-            f"top1_error.engine={engine} needs the package {module}, which cannot be imported ({error}): "
+            f"the engine {engine} needs the package {module}, which cannot be imported ({error}): "
             f"pip install nat-core[{extra}]"
         ) from None

@@ -1,0 +1,128 @@
+"""Timing many networks so that the machine's moods fall on all of them alike.
+
+A block of them is prepared at once, and measured in rounds: in each round every one that is not settled runs for a few
+milliseconds, in a new order, and a reference network before and behind each. What the reference takes more or less
+than it did at first is taken out (drift: frequency, temperature, and above all neighbours: what runs on the other half
+of a core makes this half up to twice as slow, from one second to the next, on any clock). A network is settled once the
+interval of the median over its rounds is tight.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from nat_core.contracts import Engine, Stopwatch
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long, and how tight."""
+
+    burst: float = 0.012  # seconds of one network in a round, at least
+    rounds: int = 5  # at least
+    most_rounds: int = 15
+    interval: float = 0.015  # half of the median's interval, as a share of the median
+    block: int = 16  # networks prepared at once: they are in memory together
+
+
+ALL_TOGETHER = Effort(rounds=4, most_rounds=6, interval=0.03)  # where a fit over many evens out what is left
+
+
+_BRIEF = Effort(burst=0.004)
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something to be timed, made when it is its turn."""
+
+    name: str
+    make: Callable[[], tuple[nn.Module, tuple[int, ...]]]  # a network in eval mode, and the shape of its input
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What it took."""
+
+    ms: float  # the median over rounds
+    spread: float  # ms: half of the median's interval
+    rounds: int
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A network that is measured again and again, and what it took at first."""
+
+    watch: Stopwatch
+    ms: float
+
+    def pace(self) -> float:
+        """How slow the machine is now: 1 is as at first."""
+        return burst(self.watch, _BRIEF) / self.ms
+
+
+def reference(engine: Engine, candidate: Candidate, effort: Effort, ms: float | None = None) -> Reference:
+    """The reference with its own time: what it takes now, in twice as many rounds as others, or what is given."""
+    watch = engine.prepare(*candidate.make())
+    warm_up(watch, effort)
+    if ms is None:
+        ms = float(np.median([burst(watch, _BRIEF) for _ in range(5 * effort.most_rounds)]))
+    return Reference(watch, ms)
+
+
+def measure(
+    engine: Engine,
+    block: Sequence[Candidate],
+    effort: Effort,
+    rng: np.random.Generator,
+    beside: Reference | None = None,
+) -> dict[str, Timing]:
+    """The times of a block, by name."""
+    watches = {candidate.name: engine.prepare(*candidate.make()) for candidate in block}
+    for watch in watches.values():
+        warm_up(watch, effort)
+    rounds: dict[str, list[float]] = {name: [] for name in watches}
+    for i in range(effort.most_rounds):
+        waiting = [n for n, values in rounds.items() if i < effort.rounds or not _settled(values, effort)]
+        if not waiting:
+            break
+        before = beside.pace() if beside else 1.0
+        for k in rng.permutation(len(waiting)):
+            ms = burst(watches[waiting[k]], effort)
+            behind = beside.pace() if beside else 1.0
+            rounds[waiting[k]].append(ms / math.sqrt(before * behind))
+            before = behind
+    return {n: Timing(float(np.median(values)), _half_interval(values), len(values)) for n, values in rounds.items()}
+
+
+def warm_up(watch: Stopwatch, effort: Effort) -> None:
+    """Run until caches, buffers and lazily made kernels are as they will be."""
+    start = time.perf_counter()
+    watch(2)
+    while time.perf_counter() - start < effort.burst:
+        watch(2)
+
+
+def burst(watch: Stopwatch, effort: Effort) -> float:
+    """Milliseconds of one run: the median over a few, the first of which bring back the caches and do not count."""
+    once = max(min(watch(2)), 1e-7)
+    runs = min(max(3, math.ceil(effort.burst / once)), 200)
+    return 1e3 * float(np.median(watch(runs)))
+
+
+def _settled(values: Sequence[float], effort: Effort) -> bool:
+    return _half_interval(values) <= effort.interval * float(np.median(values))
+
+
+def _half_interval(values: Sequence[float]) -> float:
+    """Half of the 95 % interval of a median: 1.57 IQR / √n (McGill, Tukey and Larsen, 1978)."""
+    low, high = np.percentile(values, (25, 75))
+    return float(1.57 * (high - low) / math.sqrt(len(values)))

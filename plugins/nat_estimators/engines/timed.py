@@ -1,0 +1,113 @@
+"""The engines once more, as `nat latency` times them: one shape of input, fixed when a network is compiled.
+
+`top1_error` leaves the batch open, for its last batch is smaller. A network that is deployed has one shape, which
+OpenVINO runs a tenth to a sixth faster; so what is timed here is compiled for one.
+"""
+
+from __future__ import annotations
+
+import importlib
+import platform
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from nat_core.contracts import Stopwatch
+from nat_core.latency.clocks import processor_clock, wall_clock
+from nat_estimators.devices import device_named, threads_of
+from nat_estimators.engines import engine
+from nat_estimators.engines.compiled import OpenVINO, _graph
+
+PACKAGES = {"torch": "torch", "plain": "torch", "openvino": "openvino", "onnxruntime": "onnxruntime"}
+
+
+@dataclass(frozen=True)
+class TimedEngine:
+    """Meets `Engine`. Raises `ConfigError` for a device that is not there and an engine that is not installed."""
+
+    name: str
+    precision: str
+    device: torch.device
+    threads: int
+
+    @classmethod
+    def named(cls, name: str, precision: str, device: str, threads: int) -> TimedEngine:
+        """The engine of that name."""
+        where = device_named(device, name)
+        engine(name, precision, where, name)  # which says what is wrong
+        return cls(name, precision, where, threads)
+
+    @property
+    def about(self) -> Mapping[str, str]:
+        """What the times belong to."""
+        package = importlib.import_module(PACKAGES[self.name])
+        return {
+            "device": self.device.type,
+            "processor": processor(self.device),
+            "engine": self.name,
+            "engine_version": str(package.__version__),
+            "precision": self.precision,
+            "threads": str(self.threads),
+            "clock": "processor" if self._alone else "wall",
+        }
+
+    @property
+    def _alone(self) -> bool:
+        """Whether the process's own clock counts what a run takes."""
+        return self.device.type == "cpu" and self.threads == 1
+
+    def prepare(self, network: nn.Module, shape: tuple[int, ...]) -> Stopwatch:
+        """Compiled, and ready for images of noise."""
+        images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
+        with threads_of(self.threads):
+            network = network.to(self.device)
+            if self.name == "openvino":
+                run = _compiled(network, images, self.precision, self.threads)
+            else:
+                run = _running(
+                    engine(self.name, self.precision, self.device, self.name).prepare(network, images), images
+                )
+        watch = (processor_clock if self._alone else wall_clock)(run)
+
+        def timed(n: int) -> list[float]:
+            with threads_of(self.threads):
+                return list(watch(n))
+
+        return timed
+
+
+def _running(forward: Callable[[Tensor], Tensor], images: Tensor) -> Callable[[], object]:
+    if images.device.type == "cpu":
+        return lambda: forward(images)
+
+    def finished() -> None:
+        forward(images)
+        torch.cuda.synchronize(images.device)
+
+    return finished
+
+
+def _compiled(network: nn.Module, images: Tensor, precision: str, threads: int) -> Callable[[], object]:
+    openvino = importlib.import_module("openvino")
+    core = openvino.Core()
+    model = core.read_model(_graph(network, images.expand(2, *images.shape[1:]) if len(images) < 2 else images))
+    model.reshape(list(images.shape))
+    settings = {**OpenVINO(precision, images.device).settings(threads), "PERFORMANCE_HINT": "LATENCY"}
+    request = core.compile_model(model, "CPU", settings).create_infer_request()
+    array = images.contiguous().numpy()
+    return lambda: request.infer([array], share_inputs=True, share_outputs=True)
+
+
+def processor(device: torch.device) -> str:
+    """The model of what computes, in words."""
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Hardware"))]
+    return models[0] if models else platform.processor() or platform.machine()
