@@ -22,6 +22,10 @@ PASSED_ON = {  # what may stand where, and why
     ("nat_core/tensors.py", "import pickle"): "for the name of an error",
     ("nat_core/latency/building.py", "datetime.now"): "the day a table was measured, for whoever reads it",
     ("nat_core/latency/verifying.py", "datetime.now"): "the day of a measurement, for whoever reads it",
+    (
+        "plugins/nat_trackers/mlflow_runs.py",
+        "time.time",
+    ): "MLflow asks for the time of a figure, and shows it to people",
     ("nat_core/run.py", "datetime.now"): "the day in the name of a new folder, which nothing reads again",
 }
 TESTS = {  # the tests prove that what they attack with is dangerous, and run the code of the documentation

@@ -47,6 +47,7 @@ print(json.dumps({"n": n, "before": before, "after": after}))
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 @pytest.mark.promise(30)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="looks into procfs")
 def test_a_thousand_evaluations(tmp_path, cases):
@@ -54,7 +55,7 @@ def test_a_thousand_evaluations(tmp_path, cases):
     support = Path(__file__).parents[1] / "support"
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TMPDIR": str(tmp_path / "tmp")}
     command = [sys.executable, "-c", RUN, str(support), str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=280, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=800, env=environment)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     before, after = found["before"], found["after"]

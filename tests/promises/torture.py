@@ -82,7 +82,7 @@ def main() -> int:
                 tries += 1
                 own = tries % chosen.own_process_every == 0
                 alive = kills < chosen.kills
-                after = draw.uniform(0, 1.1 * long + (1.5 if own else 0.0)) if alive else None
+                after = draw.uniform(0, 0.5 * long + (1.5 if own else 0.0)) if alive else None
                 code = ended(child(words, own=own), after)
                 if code == 0:
                     break
