@@ -30,6 +30,9 @@ def top1_error(
     distillation: Annotated[float, "weight of the largest network's soft targets in the loss, 0 … 1"] = 0.0,
     largest: Annotated[float, "share of the steps that train the largest network instead of a drawn one"] = 0.0,
     largest_first: Annotated[float, "share of the warm-up in which the largest network learns alone"] = 0.0,
+    training_side: Annotated[
+        float, "side of the training pictures as a share of the network's own, to the nearest 8 pixels; 1: the same"
+    ] = 1.0,
     draw: Annotated[str, "what is trained: marginals, networks like the archive's, or archive, its own"] = "marginals",
     sandwich: Annotated[int, "networks beside the largest and the smallest in a step; 0: one network a step"] = 0,
     ema: Annotated[float, "decay of an average of the weights, measured in their place; 0: none"] = 0.0,
@@ -69,6 +72,7 @@ def top1_error(
         rollbacks,
         Recipe(randaugment, mixup, cutmix, mixed),
         largest_first,
+        training_side,
     )
     return Top1Error(space, data, schedule, recalibration_images, evaluation_batch, device, threads, engine, precision)
 

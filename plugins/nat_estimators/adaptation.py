@@ -43,7 +43,7 @@ def adapt(
     steps, alone = schedule.steps(iteration, len(train)), schedule.alone(iteration, len(train))
     course = Course(
         lessons=lessons(X, space, schedule, steps, rng(schedule.seed, purpose), alone),
-        side=lambda architecture: space.input_shape(architecture)[1],
+        side=lambda architecture: schedule.side(space.input_shape(architecture)[1]),
         pictures=Augmenter(train, how, schedule.recipe, train.n_classes),
         n_images=len(train),
         rate=lambda step: schedule.rate(iteration, step, iterations, len(train)),

@@ -93,6 +93,7 @@ def test_a_preset_may_set_other_options_for_a_space():
     assert lite["top1_error"] == other["top1_error"] | {
         "warmup_epochs": 8,
         "largest_first": 0.5,
+        "training_side": 0.88,
         "epochs": 7,
         "batch_size": 32,
         "learning_rate": 0.02,

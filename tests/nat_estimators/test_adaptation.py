@@ -296,6 +296,27 @@ def test_the_largest_network_learns_first(space, data, sandwich):
     assert {network[1:] for network in called[:6]} == {(2, 1)}
 
 
+def test_training_pictures_may_be_smaller_than_those_measured_on(space, data, monkeypatch):
+    """Every step's pictures are; what a network is measured on stays."""
+    seen = set()
+    forward = type(space.supernet(4)).forward
+
+    def watched(net, images, architecture):
+        seen.add((space.input_shape(architecture)[1], images.shape[-1]))
+        return forward(net, images, architecture)
+
+    monkeypatch.setattr(type(space.supernet(4)), "forward", watched)
+    trained(space, data)
+    assert seen == {(8, 8), (12, 12)}
+    seen.clear()
+    trained(space, data, schedule=replace(SHORT, training_side=0.7, sandwich=1))
+    assert seen == {(8, 8), (12, 8)}
+    schedule = replace(SHORT, training_side=0.88)
+    assert [schedule.side(side) for side in (4, 24, 48, 64, 96)] == [4, 24, 40, 56, 88]
+    with pytest.raises(ConfigError, match=r"training_side is 1\.2: it has to be at least 0 and at most 1"):
+        replace(SHORT, training_side=1.2)
+
+
 def test_a_sandwich_sums_the_gradients(space, data):
     """One step of plain descent on the whole data, by hand."""
     schedule = Schedule(1, 1, 120, 0.1, 0.0, 0.0, 0.0, 0.5, 0, sandwich=1)
