@@ -36,6 +36,7 @@ HEADINGS = {
     "evaluators": "Evaluators",
     "trackers": "Trackers",
     "exporters": "Exporters",
+    "engines": "Engines",
 }
 SELECTED_BY = {
     "search_spaces": "`--space`, `space` in a run file",
@@ -50,6 +51,7 @@ SELECTED_BY = {
     "evaluators": "`nat evaluate --evaluator`, `nat finetune --evaluator`",
     "trackers": "`--tracker`, `trackers` in a run file",
     "exporters": "`nat export --format`",
+    "engines": "`nat latency --engine`, `measured.engine`",
 }
 
 

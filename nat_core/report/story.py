@@ -55,7 +55,7 @@ class Story:
     @property
     def subject(self) -> str:
         """What is searched, and on which data, in a few words."""
-        return self.config.space if self.config.data is None else f"{self.config.space} on {self.config.data}"
+        return self.config.space if self.config.data is None else f"{self.config.space} on {self.config.data_name()}"
 
     @property
     def names(self) -> tuple[str, ...]:

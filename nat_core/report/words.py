@@ -9,13 +9,16 @@ _WORDS = {"macs": "MACs", "params": "parameters"}
 
 
 def label(name: str) -> str:
-    """`top-1 error` for `top1_error`; a unit at the end of a name is said apart, by `unit`."""
-    plain = re.sub(r"_(ms|bytes)$", "", name)
-    return _WORDS.get(plain, re.sub(r"^top(\d+)_", r"top-\1 ", plain).replace("_", " "))
+    """`top-1 error` for `top1_error`, `latency on note10` for `latency_ms@note10`; its unit is said apart, by `unit`."""
+    stem, _, instance = name.partition("@")
+    plain = re.sub(r"_(ms|bytes)$", "", stem)
+    words = _WORDS.get(plain, re.sub(r"^top(\d+)_", r"top-\1 ", plain).replace("_", " "))
+    return f"{words} on {instance}" if instance else words
 
 
 def unit(name: str) -> str:
     """What a value is counted in: `%` for an error, which is 0 … 1; empty for a plain number."""
-    if name.endswith("_error"):
+    stem = name.partition("@")[0]
+    if stem.endswith("_error"):
         return "%"
-    return _UNITS.get(name.partition("@")[0]) or _UNITS.get(name.rpartition("_")[2], "")
+    return _UNITS.get(stem) or _UNITS.get(stem.rpartition("_")[2], "")

@@ -220,3 +220,20 @@ def test_shares_count_every_slot_once():
     assert np.array(table.archive) == pytest.approx(np.full((4, 8), 0.25))
     assert np.array(table.front).sum(axis=0) == pytest.approx(np.ones(8))
     assert np.array(table.front)[3] == pytest.approx(np.full(8, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "unit"),
+    [
+        ("top1_error", "top-1 error", "%"),
+        ("macs", "MACs", ""),
+        ("latency_ms", "latency", "ms"),
+        ("latency_ms@note10", "latency on note10", "ms"),
+        ("memory_bytes", "memory", "bytes"),
+        ("top1_error@night", "top-1 error on night", "%"),
+    ],
+)
+def test_objectives_in_words(name, words, unit):
+    from nat_core.report import words as said
+
+    assert (said.label(name), said.unit(name)) == (words, unit)
