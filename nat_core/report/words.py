@@ -9,7 +9,7 @@ _WORDS = {"macs": "MACs", "params": "parameters"}
 
 
 def label(name: str) -> str:
-    """`top-1 error` for `top1_error`, `latency on note10` for `latency_ms@note10`; its unit is said apart, by `unit`."""
+    """`top-1 error` for `top1_error`, `latency on note10` for `latency_ms@note10`: its unit is said by `unit`."""
     stem, _, instance = name.partition("@")
     plain = re.sub(r"_(ms|bytes)$", "", stem)
     words = _WORDS.get(plain, re.sub(r"^top(\d+)_", r"top-\1 ", plain).replace("_", " "))

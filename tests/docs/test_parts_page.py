@@ -20,7 +20,8 @@ def test_every_kind_has_a_section(generator):
 
 def test_every_option_has_a_row(generator):
     page = (DOCS / "parts.md").read_text(encoding="utf-8")
-    for kind in HOOKS:
+    for kind, heading in generator.HEADINGS.items():
+        chapter = page.split(f"\n## {heading}\n")[1].split("\n## ")[0]
         for offer in generator.own(kind):
-            section = page.split(f"### `{offer.name}`\n")[1].split("\n##")[0]
+            section = chapter.split(f"### `{offer.name}`\n")[1].split("\n##")[0]
             assert all(f"| `{name}` |" in section for name in options.options(offer.factory))
