@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "tests" / "promises" / "promises.toml"
 COUNTS = ROOT / "docs" / "promises.json"
 PLAIN = "cases"  # the kind of what is not counted by kind
+_SLACK = 0.05  # of a count: crash points follow the calls to the disk, which another version may make a few more of
 _WORST = ("passed", "skipped", "failed")
 
 
@@ -116,5 +117,10 @@ class Counts:
 
 
 def _differs(before: dict | None, now: dict) -> bool:
-    skipped = "skipped" in {now["result"], (before or now)["result"]}
-    return before is None or before["promises"] != now["promises"] or (before != now and not skipped)
+    if before is None or before["promises"] != now["promises"]:
+        return True
+    if "skipped" in {now["result"], before["result"]}:
+        return False
+    counts = [(before["cases"].get(k, 0), now["cases"].get(k, 0)) for k in before["cases"].keys() | now["cases"].keys()]
+    far = any(abs(a - b) > _SLACK * a for a, b in counts)
+    return before["result"] != now["result"] or far
