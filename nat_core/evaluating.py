@@ -27,9 +27,10 @@ from nat_core.contracts import (
 )
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError
-from nat_core.finetuning import ABOUT, load_network, take
+from nat_core.finetuning import ABOUT, load_network
 from nat_core.parts import about_data, data_and_settings, make, require_parts, settings_of_parts, shorthands
 from nat_core.run import find_parts
+from nat_core.taking import take
 
 SPLITS = ("train", "val", "test")
 ALL = "all"

@@ -12,10 +12,11 @@ from nat_core.config import RunConfig, part_name
 from nat_core.contracts import Dataset, SearchSpace, StaticNetwork
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError
-from nat_core.finetuning import load_network, take
+from nat_core.finetuning import load_network
 from nat_core.journal import Record, read
 from nat_core.parts import Given, make
 from nat_core.run import Parts, find_parts
+from nat_core.taking import take
 
 
 @dataclass(frozen=True)

@@ -91,8 +91,8 @@ def pictures(tmp_path_factory):
 def answers_of_the_framework(run, architecture, data, rows):
     """The likeliest class of each picture, by the parts of the run themselves."""
     from nat_core.contracts import Split
-    from nat_core.finetuning import take
     from nat_core.parts import about_data
+    from nat_core.taking import take
 
     saved = saved_front(run)
     network = take(saved.config, run, saved.space.parse(architecture), {}).network()
