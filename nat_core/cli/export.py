@@ -12,7 +12,7 @@ from typing import Any
 import click
 
 from nat_core.cli.saved import chosen, saved_config, saved_front
-from nat_core.encoding import Architecture
+from nat_core.config import merged_layers
 from nat_core.errors import ConfigError
 from nat_core.exporting import IMAGES, Order, export, exporter_of
 from nat_core.exporting.origin import Origin, of_finetuning, of_run
@@ -76,7 +76,7 @@ def command(
     source = _run_of(run) if tuned else run
     config = saved_config(source)[0] if saved is None else saved.config
     measuring = find_parts(config)
-    own = settings_of_parts(shorthands({"device": device}, measuring.estimators.values()), "")
+    both = merged_layers(given, settings_of_parts(shorthands({"device": device}, measuring.estimators.values()), ""))
     require_parts({**config.options, **given}, (*measuring.offers(), offer))
     if saved is None:
         order = Order(form, out or run / "exported" / name, given, images, force, words)
@@ -87,7 +87,7 @@ def command(
         folder = f"{digest(wanted)}-{name}"
         order = Order(form, out or run / "exported" / folder, given, images, force, words)
         exporter = exporter_of(order)
-        origin = of_run(config, run, wanted, _on_front(saved.summary.front.architectures, wanted), {**given, **own})
+        origin = of_run(config, run, wanted, wanted in saved.summary.front.architectures, both)
     about = export(origin, exporter, order, _step)
     if as_json:
         click.echo(json.dumps({"folder": str(order.out), **about}, allow_nan=False))
@@ -95,21 +95,16 @@ def command(
         _print(order, origin, about)
 
 
-def _on_front(front: frozenset[Architecture], wanted: Architecture) -> bool:
-    return wanted in front
-
-
 def _run_of(folder: Path) -> Path:
     """The run that a folder of `nat finetune` came from: it has the pictures."""
     noted: object = ""
-    with contextlib.suppress(
-        OSError, ValueError, AttributeError
-    ):  # what is wrong with the file is said where it is read
+    with contextlib.suppress(OSError, ValueError, AttributeError):  # it is said where the file is read
         noted = json.loads((folder / FINETUNED).read_text(encoding="utf-8")).get("run", "")
-    for run in (folder.absolute().parent.parent, Path(str(noted))):
+    for run in (folder.absolute().parent.parent, *([Path(str(noted))] if noted else [])):
         if is_run(run):
             return run
-    raise ConfigError(f"{folder} came from the run in {noted}, which is not there: its pictures are needed to compare")
+    came = f"came from the run in {noted}, which is not there" if noted else "does not say from which run it came"
+    raise ConfigError(f"{folder} {came}: the run's pictures are needed to compare")
 
 
 def _step(what: str) -> None:

@@ -183,6 +183,8 @@ def _examples(origin: Origin, given: Mapping[str, Any], n: int) -> Tensor:
     from PIL import Image
 
     split = origin.data.train
+    if not len(split):
+        raise ConfigError("the data have no training images: there is nothing to trace the network with")
     rows = np.sort(rng(int(origin.provenance["seed"]), "export").permutation(len(split))[:n])
     images = [prepared(Image.fromarray(split.images[i].transpose(1, 2, 0)), given) for i in rows]
     while len(images) < 2:

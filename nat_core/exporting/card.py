@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~:@])")
+_BEGINNING = re.compile(r"^(?:[-=]|\d+\.)")  # of a list, a rule or a heading
 _MOST_CLASSES = 50
 
 _PREPARATION = {
@@ -27,7 +28,9 @@ def line(text: object) -> str:
 def escaped(text: object) -> str:
     """The same as Markdown that shows exactly these characters: no link, no tag, no emphasis."""
     plain = html.escape(_MARKUP.sub(r"\\\1", line(text)), quote=False)
-    return re.sub(r"(?i)\bwww\.", lambda found: found[0][:-1] + r"\.", plain)
+    plain = re.sub(r"(?i)\bwww\.", lambda found: found[0][:-1] + r"\.", plain)
+    plain = _BEGINNING.sub(lambda found: f"{found[0][:-1]}\\{found[0][-1]}", plain)
+    return re.sub(r"^ +", lambda found: "&#32;" * len(found[0]), plain)  # four of them would be code
 
 
 def card(about: Mapping[str, Any]) -> str:
@@ -117,7 +120,10 @@ def _quality(about: Mapping[str, Any]) -> Iterator[str]:
         yield f"- {escaped(name)} on the test images: {value:.6g}"
     if about["on_front"] is False:
         yield ""
-        yield "This architecture is not on the front of its run: another one is better in every objective."
+        yield (
+            "This architecture is not on the front of its run: another is at least as good in every objective, it "
+            "breaks a constraint, or it was not measured."
+        )
 
 
 def _latency(found: Mapping[str, Any] | None) -> list[str]:

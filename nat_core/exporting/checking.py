@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -78,13 +78,13 @@ class Client:
         raise ConfigError(f"the exported file does not run: its process ended with {code} and said {last!r:.500}")
 
 
-@contextmanager
+@contextlib.contextmanager
 def running(folder: Path, threads: int) -> Iterator[Client]:
     """The script of a folder in a process of its own, the network loaded."""
     with tempfile.TemporaryDirectory(prefix="nat-") as scratch:
         errors = Path(scratch) / "errors"
-        # -P: no folder of ours on its path; what it imports is what is installed
-        command = [sys.executable, "-P", str(Path(__file__).with_name("driver.py")), str(folder.absolute())]
+        # -P: no folder of ours on its path; what it imports is what is installed. -B: it leaves nothing in the folder
+        command = [sys.executable, "-P", "-B", str(Path(__file__).with_name("driver.py")), str(folder.absolute())]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         with (
             errors.open("w") as stderr,
@@ -96,6 +96,8 @@ def running(folder: Path, threads: int) -> Iterator[Client]:
                 yield client
             finally:
                 process.kill()
+                with contextlib.suppress(OSError):  # a question that a dead process has not read would be sent again
+                    process.stdin.close()
 
 
 def parity(client: Client, network: nn.Module, reference: Logits, split: Split, *, exact: bool) -> Parity:

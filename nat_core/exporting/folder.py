@@ -17,10 +17,13 @@ KIND = "nat export"
 
 
 def require_free(out: Path, *, force: bool) -> None:
-    """Raise `ConfigError` for a place that holds something that must not be replaced."""
-    if out.is_symlink() or (out.exists() and not out.is_dir()):
-        raise ConfigError(f"{out} is no folder; choose a new one with --out")
-    names = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
+    """Raise `ConfigError` for a place that holds something that must not be replaced, or that no folder can take."""
+    if out.name in {"", ".."}:  # a folder takes its place by a rename, beside which another stands until then
+        raise ConfigError(f"--out {str(out)!r} gives no name: name the folder, such as {out / 'exported'}")
+    with _writing(out):
+        if out.is_symlink() or (out.exists() and not out.is_dir()):
+            raise ConfigError(f"{out} is no folder; choose a new one with --out")
+        names = sorted(p.name for p in out.iterdir()) if out.is_dir() else []
     if not names:
         return
     if not _is_export(out):
@@ -31,11 +34,11 @@ def require_free(out: Path, *, force: bool) -> None:
 
 def _is_export(out: Path) -> bool:
     """Whether a folder holds what was exported before, and nothing else."""
-    with contextlib.suppress(OSError, ValueError):
+    with contextlib.suppress(OSError, ValueError, LookupError, TypeError):  # a model.json of somebody else
         about = json.loads((out / ABOUT).read_text(encoding="utf-8"))
         known = {ABOUT, "README.md", "classes.txt", "classify.py", "__pycache__"}
         known |= set(about["files"])
-        return about["kind"] == KIND and {p.name for p in out.iterdir()} <= known
+        return bool(about["kind"] == KIND) and {p.name for p in out.iterdir()} <= known
     return False
 
 
@@ -44,6 +47,7 @@ def draft_of(out: Path) -> Iterator[Path]:
     """An empty folder beside `out`, which is gone afterwards unless it took that place."""
     draft = out.with_name(f".{out.name}.{os.getpid()}.draft")
     with _writing(out):
+        shutil.rmtree(draft, ignore_errors=True)  # of a killed process that had this number, as in a container
         draft.mkdir(parents=True)
     try:
         yield draft
@@ -80,8 +84,10 @@ def put_in_place(draft: Path, out: Path, disk: Disk = DISK) -> None:
             if before.exists():
                 disk.replace(before, out)
             raise
-        shutil.rmtree(before, ignore_errors=True)
-        sync_folder(out.parent, disk)
+        try:
+            sync_folder(out.parent, disk)
+        finally:
+            shutil.rmtree(before, ignore_errors=True)
 
 
 @contextlib.contextmanager

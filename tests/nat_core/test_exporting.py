@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 from html.parser import HTMLParser
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -19,6 +20,7 @@ from nat_core.durable import Disk
 from nat_core.errors import ConfigError, ResourceError
 from nat_core.exporting import _classes, _without_passwords, script
 from nat_core.exporting.card import card, escaped, line
+from nat_core.exporting.checking import running
 from nat_core.exporting.classify import prepared
 from nat_core.exporting.folder import draft_of, put_in_place, require_free, write
 from nat_datasets.decoding import decode
@@ -174,6 +176,21 @@ def test_a_text_without_markup_is_readable():
     assert card(about("cat")).startswith("# cat: 2 classes\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("- a", r"\- a"),
+        ("---", r"\---"),
+        ("===", r"\==="),
+        ("12. a", r"12\. a"),
+        ("    a", "&#32;" * 4 + "a"),
+        ("3", "3"),
+    ],
+)
+def test_what_begins_a_list_or_code_is_a_text(text, shown):
+    assert escaped(text) == shown
+
+
 def test_a_class_is_a_line_whatever_it_is_called():
     names = ["a\nb", "c\u2028d", "e\\f", "é", "\x1b[31m"]
     lines = _classes({"classes": names}).decode().split("\n")
@@ -228,6 +245,44 @@ def test_a_folder_is_new_or_an_earlier_export(tmp_path):
     (out / "mine.txt").write_text("kept")
     with pytest.raises(ConfigError, match=r"holds other files, such as mine\.txt"):
         require_free(out, force=True)
+
+
+@pytest.mark.parametrize("text", ["[]", "3", "{}", '{"kind": "nat export"}', '{"files": 3}', "no JSON"])
+def test_a_model_json_of_somebody_else_is_kept(tmp_path, text):
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"holds other files, such as model\.json"):
+        require_free(tmp_path, force=True)
+
+
+@pytest.mark.parametrize("place", [".", "..", "a/..", "/"])
+def test_a_place_without_a_name(place):
+    with pytest.raises(ConfigError, match="gives no name: name the folder"):
+        require_free(Path(place), force=False)
+
+
+def test_a_draft_that_a_killed_process_of_the_same_number_left(tmp_path):
+    out = tmp_path / "out"
+    with draft_of(out) as draft:
+        pass
+    draft.mkdir()
+    (draft / "half").write_text("x")
+    made(out, WHOLE)
+    assert {p.name for p in out.iterdir()} == set(WHOLE)
+    assert [p.name for p in tmp_path.iterdir()] == ["out"]
+
+
+def test_a_runtime_that_ends_the_process_between_two_questions(tmp_path):
+    """What it said last is passed on, and nothing stays in the folder."""
+    (tmp_path / "model.json").write_text('{"input": {}}')
+    (tmp_path / "beside.py").write_text("")
+    text = "import os, sys, threading\n\nimport beside\n\n\ndef load(threads):\n    "
+    text += "threading.Timer(0.05, lambda: (print('no more', file=sys.stderr, flush=True), os._exit(3))).start()\n"
+    (tmp_path / "classify.py").write_text(text)
+    with running(tmp_path, 1) as client:
+        client._process.wait()
+        with pytest.raises(ConfigError, match="its process ended with 3 and said 'no more'"):
+            client.ask(time="x" * 10)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["beside.py", "classify.py", "model.json"]
 
 
 def test_a_link_is_not_followed(tmp_path):
