@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator
+import shlex
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -77,7 +78,8 @@ def build_command(
     """
     name = name or f"{device}-{engine}"
     require_new(out, name)
-    built, timer, given = _parts(space, engine, {"device": device, "threads": threads}, settings)
+    words = {"device": device, "threads": threads}
+    built, timer, given = _parts(space, engine, words, settings, only_words=words)
     identity = {
         "space": space,
         "options": {part: dict(sorted(values.items())) for part, values in sorted(given.items())},
@@ -99,7 +101,7 @@ def build_command(
         error = 100 * float(str(table.about["expected_error"]))
         click.echo(
             f"{len(table.times):,} operators in {out}, as {name}. A network that was left out is predicted to "
-            f"{error:.1f} %.\nCheck it on new ones: nat latency verify {out} {' '.join(_same_words(space, settings))}"
+            f"{error:.1f} %.\nCheck it on new ones: {shlex.join(_check(out, name, space, settings))}"
         )
 
 
@@ -136,14 +138,16 @@ def verify_command(
     device = next(key for key, value in found.items() if value is chosen)
     about = chosen.about if "reference" in chosen.about else {}  # a published table is of some other device
     words = {"device": "cpu", "threads": 1} | {k: about[k] for k in ("device", "precision", "threads") if k in about}
-    words |= {} if threads is None else {"threads": threads}
-    built, timer, _ = _parts(space, engine or str(about.get("engine", "torch")), words, settings)
+    said = {} if threads is None else {"threads": threads}
+    used = engine or str(about.get("engine", "torch"))
+    built, timer, _ = _parts(space, used, words | said, settings, only_words=said)
     if not isinstance(built, BuildableOperators):
         raise ConfigError(f"the space {space} cannot make its operators, so they cannot be measured")
     with noted_stop(lambda: "Nothing was written."), _shown() as (console, progress):
         console.print(f"{networks} networks, with {_engine_in_words(timer)}", highlight=False, soft_wrap=True)
         verified = verify(chosen, built, timer, networks, seed, Effort(most_rounds=21, rounds=9), progress)
-    if keep and "reference" in chosen.about:
+    kept = keep and bool(about)
+    if kept:
         _keep(table, device, chosen, verified)
     if as_json:
         rows = zip(verified.names, verified.sums.tolist(), verified.measured.tolist(), strict=True)
@@ -151,7 +155,7 @@ def verify_command(
         document = {key: _plain(value) for key, value in verified.outline().items()}
         click.echo(json.dumps({"table": str(table), "name": device, **document, "rows": listed}, allow_nan=False))
     else:
-        click.echo(_in_words(verified))
+        click.echo(_in_words(verified, own=bool(about), kept=kept))
 
 
 def _keep(file: Path, device: str, table: LatencyTable, verified: Verified) -> None:
@@ -159,33 +163,36 @@ def _keep(file: Path, device: str, table: LatencyTable, verified: Verified) -> N
     publish_text(file, text_of({**devices(file), device: noted(table, verified)}))
 
 
-def _in_words(found: Verified) -> str:
+def _in_words(found: Verified, *, own: bool, kept: bool) -> str:
+    """What was found. Of a published table nobody knows how fast its device was."""
     scale, offset = found.correction
     pace = f"the device is {abs(found.pace - 1):.1%} {'slower' if found.pace > 1 else 'faster'} than when it was built"
     spanned = f"{found.measured.min():.3g} … {found.measured.max():.3g} ms"
-    verdict = "the cost latency uses that." if found.helps else "not used, for that is not surely better."
-    lines = (
+    verdict = "not used, for that is not surely better."
+    if found.helps:
+        verdict = "the cost latency uses that." if kept else "not used, for it was not written into the table."
+    lines = [
         f"Sums are off by {found.error:.1%} on average over {len(found.names)} networks ({spanned}).",
         f"Rank correlation with what was measured (Kendall): {found.kendall:.2f}.",
-        f"Today {pace}: without taking that out they are off by {found.error_today:.1%}.",
+        *([f"Today {pace}: without taking that out they are off by {found.error_today:.1%}."] if own else []),
         f"Corrected to {scale:.3f} · sum {offset:+.3f} ms they would be off by {found.corrected_error:.1%}: {verdict}",
-    )
+    ]
     return "\n".join(lines)
 
 
 def _parts(
-    space: str, engine: str, words: dict[str, Any], settings: tuple[str, ...]
+    space: str, engine: str, words: Mapping[str, Any], settings: tuple[str, ...], *, only_words: Collection[str]
 ) -> tuple[SearchSpace, Engine, dict[str, dict[str, Any]]]:
-    """The space and the engine, with their options."""
+    """The space and the engine, with their options: what a setting says comes before a word, unless only words may."""
     registry = plugins.registry()
     given = settings_of_parts(settings, "mbv3.widths=1.0")
     offers = registry.find("search_spaces", space), registry.find("engines", engine)
     require_parts(given, offers)
     mine = given.get(part_name(offers[1].name), {})
-    for word in words.keys() & mine.keys():
-        raise ConfigError(f"-s {offers[1].name}.{word} and --{word} say the same: give one of them")
+    for word in sorted(mine.keys() & set(only_words)):
+        raise ConfigError(f"-s {offers[1].name}.{word} and --{word} say the same: give --{word} alone")
     known = {word: value for word, value in words.items() if word in options(factory(offers[1]))}
-    timer: Engine = make({offers[1].name: {**mine, **known}}, offers[1], {})
+    timer: Engine = make({part_name(offers[1].name): {**known, **mine}}, offers[1], {})
     return make(given, offers[0], {}), timer, given
 
 
@@ -198,10 +205,14 @@ def _engine_in_words(engine: Engine) -> str:
     )
 
 
-def _same_words(space: str, settings: tuple[str, ...]) -> Iterator[str]:
-    yield f"--space {space}"
+def _check(out: Path, name: str, space: str, settings: tuple[str, ...]) -> Iterator[str]:
+    """The words of the command that verifies a table."""
+    yield from ("nat", "latency", "verify", str(out))
+    if len(devices(out)) > 1:
+        yield from ("--device", name)
+    yield from ("--space", space)
     for text in settings:
-        yield f"-s {text}"
+        yield from ("-s", text)
 
 
 def _plain(value: object) -> object:

@@ -5,8 +5,11 @@ What was timed stands in a journal beside the table, record by record, and is no
 
 from __future__ import annotations
 
+import fcntl
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -18,9 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from nat_core.contracts import BuildableOperators, Engine, Progress, SearchSpace
-from nat_core.durable import publish_text
-from nat_core.encoding import Architecture, Encodings, as_architectures
-from nat_core.errors import ConfigError, StateError
+from nat_core.durable import on_disk, publish_text
+from nat_core.encoding import Architecture, Encodings, as_architectures, everything
+from nat_core.errors import ConfigError, ResourceError, StateError
 from nat_core.journal import Journal
 from nat_core.latency.fitting import Fit, fit
 from nat_core.latency.measuring import ALL_TOGETHER, Candidate, Effort, Reference, Timing, measure, reference
@@ -90,13 +93,13 @@ def plan(space: SearchSpace, occurrences: int, seed: int) -> Plan:
 def _with_rare(
     space: BuildableOperators, rows: Encodings, missing: Sequence[int], hosts: dict[int, Architecture], seed: int
 ) -> tuple[Encodings, dict[int, Architecture]]:
-    """Further networks for operators that the pool has not shown."""
-    generator, found = rng(seed, "latency design, rare"), [rows]
-    for _ in range(64):
+    """Further networks for operators that the pool has not shown: of a small space all networks are looked at."""
+    generator, found, listed = rng(seed, "latency design, rare"), [rows], everything(space.variables)
+    for _ in range(64 if listed is None else 1):
         missing = [i for i in missing if i not in hosts]
         if not missing:
             break
-        drawn = space.sample(4096, generator)
+        drawn = space.sample(4096, generator) if listed is None else space.canonicalize(listed)
         layers = space.layers(drawn)
         for i in missing:
             where = np.flatnonzero((layers == i).any(axis=1))
@@ -104,6 +107,11 @@ def _with_rare(
                 found.append(drawn[where[:1]])
                 for j in layers[where[0]][layers[where[0]] >= 0].tolist():
                     hosts.setdefault(j, as_architectures(drawn[where[:1]])[0])
+    lacking = [space.operators[i].name for i in missing if i not in hosts]
+    if lacking:
+        raise ConfigError(
+            f"no network with {lacking[0]} was drawn again, nor with {len(lacking) - 1} others: try another --seed"
+        )
     return np.vstack(found), hosts
 
 
@@ -135,8 +143,35 @@ def require_new(file: Path, name: str) -> None:
 
 
 def build(work: Build, progress: Progress) -> LatencyTable:
-    """Time what is missing, fit, and write the table. Raises `StateError` where the journal is of another build."""
+    """Time what is missing, fit, and write the table.
+
+    Raises `StateError` where the journal is of another build, and `ResourceError` where that build is still going on.
+    """
     require_new(work.file, work.name)
+    with _sole_builder(work.journal):
+        return _build(work, progress)
+
+
+@contextmanager
+def _sole_builder(journal: Path) -> Iterator[None]:
+    """Hold the journal: records of two processes would follow each other's, and none of them could be read."""
+    with on_disk(journal):
+        descriptor = os.open(journal, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise ResourceError(
+                f"cannot lock {journal}: {error.strerror}. If another process builds this table, wait for it to end, "
+                "or choose another --out"
+            ) from error
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _build(work: Build, progress: Progress) -> LatencyTable:
+    require_new(work.file, work.name)  # once more: whoever held the journal may have written it
     with Journal(work.journal) as journal:
         begun = journal.first("begun")
         if begun is None:

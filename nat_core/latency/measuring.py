@@ -70,7 +70,7 @@ class Reference:
 
 
 def reference(engine: Engine, candidate: Candidate, effort: Effort, ms: float | None = None) -> Reference:
-    """The reference with its own time: what it takes now, in twice as many rounds as others, or what is given."""
+    """The reference with its own time: what is given, or what it takes now, in five times as many rounds as others."""
     watch = engine.prepare(*candidate.make())
     warm_up(watch, effort)
     if ms is None:

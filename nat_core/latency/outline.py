@@ -28,6 +28,8 @@ def parse(text: str, name: str) -> Outline:
             continue
         where = f"{name}, line {number}"
         indent = len(line) - len(line.lstrip(" "))
+        if line[indent] == "\t":
+            raise ConfigError(f"{where}: the line is indented with a tab: use spaces")
         key, value = _pair(line.strip(), where)
         if indent > open_levels[-1][0] and empty is not None:
             below: Outline = {}
@@ -93,9 +95,11 @@ def _pair(line: str, where: str) -> tuple[str, str]:
 def _value(text: str, where: str) -> str:
     if text[:1] == '"':
         try:
-            value, _ = json.JSONDecoder().raw_decode(text)
+            value, end = json.JSONDecoder().raw_decode(text)
         except ValueError:
             raise ConfigError(f"{where}: the quotes of {text[:60]!r} do not end") from None
+        if text[end:].strip() and not text[end:].startswith(" #"):
+            raise ConfigError(f"{where}: behind the quotes of {text[:60]!r} stands more than a comment")
         return str(value)
     if text[:1] == "'" and text[-1:] == "'" and len(text) > 1:
         return text[1:-1].replace("''", "'")

@@ -17,9 +17,11 @@ from pathlib import Path
 from nat_core.contracts import Operator
 from nat_core.errors import ConfigError, unknown
 from nat_core.latency.outline import Outline, dump, parse
+from nat_core.measures import UNITS
 
 FORMAT, VERSION = "nat-latency", "1"
-MILLISECONDS = {"ms": 1.0, "s": 1e3, "us": 1e-3, "µs": 1e-3}
+MILLISECONDS = UNITS["ms"]
+_OF_ONE_DEVICE = ("source", "device", "processor", "engine", "precision", "threads", "batch")
 _PUBLISHED = {  # how every operator begins → whose table it is
     "nsganetv2": ("first_conv-", "MBConv-", "final_expand_layer-", "feature_mix_layer-", "classifier-"),
     "once-for-all": ("Conv-", "expanded_conv-", "Conv_1-", "Conv_2-", "AvgPool2D-", "Logits-"),
@@ -71,17 +73,30 @@ def read(paths: Sequence[str], device: str | None = None) -> LatencyTable:
 
     An operator that stands in several files, as a classifier does, takes the mean of its times.
     Raises `ConfigError` for a file that is no table, that names no unit, or that has several devices where none is
-    chosen.
+    chosen, and for files whose times are of different devices.
     """
     files = [file for path in paths for file in _files(Path(path).expanduser())]
     tables = [choose(devices(file), device, file) for file in files]
     if len(tables) == 1:
         return tables[0]
+    _require_one_device(files, tables)
     found: dict[str, list[float]] = {}
     for table in tables:
         for name, time in table.times.items():
             found.setdefault(name, []).append(time)
     return LatencyTable({name: sum(times) / len(times) for name, times in found.items()}, tables[0].about)
+
+
+def _require_one_device(files: Sequence[Path], tables: Sequence[LatencyTable]) -> None:
+    """Raise `ConfigError` where means would be of different things. Published files have no more than their source."""
+    for file, table in zip(files[1:], tables[1:], strict=True):
+        for key in _OF_ONE_DEVICE if "source" not in table.about else ("source",):
+            mine, theirs = tables[0].about.get(key), table.about.get(key)
+            if mine != theirs:
+                raise ConfigError(
+                    f"{files[0]} and {file} are not of one device: the {key} is {mine or 'not said'} in the one and "
+                    f"{theirs or 'not said'} in the other. Give one of them as the table"
+                )
 
 
 def fingerprint(paths: Sequence[str]) -> str:
@@ -104,7 +119,7 @@ def _files(path: Path) -> list[Path]:
 def devices(file: Path) -> dict[str, LatencyTable]:
     """The tables in a file, by device; a published one has the name of its file."""
     try:
-        text = file.read_text(encoding="utf-8")
+        text = file.read_text(encoding="utf-8-sig")  # some editors mark the encoding
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"cannot read the latency table {file}: {getattr(error, 'strerror', None) or error}. "
@@ -124,7 +139,10 @@ def choose(tables: Mapping[str, LatencyTable], device: str | None, file: Path) -
     """The one that is asked for. Raises `ConfigError` where that is none, or is not said."""
     if device is None:
         if len(tables) > 1:
-            raise ConfigError(f"{file} has the devices {', '.join(sorted(tables))}: choose one, as -s latency.device=…")
+            raise ConfigError(
+                f"{file} has the devices {', '.join(sorted(tables))}: choose one, as -s latency.device=…, or in "
+                "nat latency verify as --device …"
+            )
         return next(iter(tables.values()))
     if device not in tables:
         raise ConfigError(f"{file}: {unknown('device', device, tables)}")

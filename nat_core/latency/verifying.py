@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -99,7 +101,7 @@ def verify(
     """Measure random networks. Raises `ConfigError` where the table is of another device, engine or space."""
     _require_same(table, engine.about)
     operators = space.operators
-    batch = int(str(table.about.get("batch", 1)))
+    batch = int(_positive(table, "batch", "1"))
     X = np.unique(space.sample(4 * networks, rng(seed, "latency verify")), axis=0)
     X = X[rng(seed, "latency verify order").permutation(len(X))[:networks]]
     layers = space.layers(X)
@@ -142,7 +144,16 @@ def _reference(
             f"the table was built for other options of its space: its reference network cannot be made ({error})"
         ) from None
     candidate = network_candidate(space, architecture, batch)
-    return reference(engine, candidate, effort, float(str(table.about["reference_ms"])))
+    return reference(engine, candidate, effort, _positive(table, "reference_ms"))
+
+
+def _positive(table: LatencyTable, key: str, default: str = "") -> float:
+    """A number that the table says of itself."""
+    text = str(table.about.get(key, default))
+    with contextlib.suppress(ValueError):
+        if math.isfinite(number := float(text)) and number > 0:
+            return number
+    raise ConfigError(f"the table says {key}: {text!r}, where a positive number was written; build it again")
 
 
 def _require_same(table: LatencyTable, about: Mapping[str, str]) -> None:

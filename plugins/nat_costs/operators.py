@@ -20,7 +20,7 @@ class OperatorSum:
     prices: Values
 
     def __call__(self, X: Encodings) -> Values:
-        """The cost of canonical rows, (n,). Exact: whole numbers below 2**53."""
+        """The cost of canonical rows, (n,). Exact for prices that are whole numbers, while sums are below 2**53."""
         cost: Values = self.prices[self.space.layers(X)].sum(axis=1)
         return cost
 

@@ -1,14 +1,18 @@
 """`nat latency`: a table built, verified, and used as an objective."""
 
 import json
+import shlex
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from command_line import SMALL_SEARCH, TINY
 
 from nat_core.cli import cli
+from nat_core.cli.latency import _check, _in_words
 from nat_core.errors import ConfigError
 from nat_core.latency.tables import devices
+from nat_core.latency.verifying import Verified
 
 SPACE = [word for word in TINY if "mbv3." in str(word)]
 SPACE = [word for setting in (*SPACE, "mbv3.classes=10") for word in ("-s", setting)]
@@ -67,7 +71,7 @@ def test_what_cannot_be_built(table, tmp_path):
         ("build", "--device", "cuda:9", *out): "device is 'cuda:9', which cannot be used here",
         ("build", "--out", tmp_path / "no" / "t.yaml"): "the folder .* is not there",
         ("build", "--out", table, "--name", "here"): "has a table of here already",
-        ("build", *out, "-s", "torch.threads=2", "--threads", "1"): "say the same: give one of them",
+        ("build", *out, "-s", "torch.threads=2", "--threads", "1"): "say the same: give --threads alone",
         ("build", *out, "-s", "rbf.kernel=cubic"): "options are set for 'rbf'",
         ("verify", tmp_path / "none.yaml"): "cannot read the latency table",
         ("verify", table, "--device", "there"): "unknown device 'there'",
@@ -75,6 +79,32 @@ def test_what_cannot_be_built(table, tmp_path):
     for words, message in refused.items():
         with pytest.raises(ConfigError, match=message):
             ask("latency", *words)
+
+
+def test_a_setting_comes_before_what_the_table_says(table):
+    """Only where the word itself is given do the two contradict each other."""
+    words = ("latency", "verify", table, "--networks", 3, *SPACE, "-s", "torch.threads=2")
+    with pytest.raises(ConfigError, match="measured with threads '1', and here it is '2'"):
+        ask(*words)
+    with pytest.raises(ConfigError, match=r"-s torch\.threads and --threads say the same"):
+        ask(*words, "--threads", 2)
+
+
+def test_what_is_said_of_a_table():
+    found = Verified(tuple("abcdefghijkl"), np.arange(1.0, 13), 2 * np.arange(1.0, 13), 1.5)
+    assert "Today the device is 50.0% slower" in _in_words(found, own=True, kept=True)
+    assert _in_words(found, own=True, kept=True).endswith("the cost latency uses that.")
+    published = _in_words(found, own=False, kept=False)
+    assert "Today" not in published
+    assert published.endswith("not used, for it was not written into the table.")
+
+
+def test_the_command_that_checks_a_table_is_a_shell_s(table):
+    own = table.with_name("a table.yaml")
+    own.write_text(table.read_text().replace("  here:", "  'there':", 1))
+    assert shlex.join(_check(own, "there", "mbv3", ("mbv3.widths=1.0",))) == (
+        f"nat latency verify '{own}' --space mbv3 -s mbv3.widths=1.0"
+    )
 
 
 def test_an_engine_that_is_not_installed(tmp_path, monkeypatch):

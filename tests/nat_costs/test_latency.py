@@ -97,6 +97,15 @@ def _tiny_options():
     }
 
 
+def test_files_of_different_devices_have_no_mean(own):
+    space, one = tiny(), own(name="one.yaml", processor="A", engine="torch")
+    other, same = own(name="two.yaml", processor="B", engine="torch"), own(name="3.yaml", processor="A", engine="torch")
+    with pytest.raises(ConfigError, match=r"one\.yaml and .*two\.yaml are not of one device: the processor is A in"):
+        latency(space, one, other)
+    X = space.sample(5, np.random.default_rng(0))
+    assert latency(space, one, same)(X) == pytest.approx(latency(space, one)(X))
+
+
 def test_a_correction_is_used_unless_it_is_not_wanted(own):
     space, file = tiny(), own(verified={"scale": 2.0, "offset_ms": 0.5})
     X = space.sample(5, np.random.default_rng(0))

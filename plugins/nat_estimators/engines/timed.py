@@ -21,7 +21,7 @@ from nat_estimators.devices import device_named, threads_of
 from nat_estimators.engines import engine
 from nat_estimators.engines.compiled import OpenVINO, _graph
 
-PACKAGES = {"torch": "torch", "plain": "torch", "openvino": "openvino", "onnxruntime": "onnxruntime"}
+PACKAGES = {"torch": "torch", "openvino": "openvino", "onnxruntime": "onnxruntime"}
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class TimedEngine:
         """What the times belong to."""
         package = importlib.import_module(PACKAGES[self.name])
         return {
-            "device": self.device.type,
+            "device": str(self.device),
             "processor": processor(self.device),
             "engine": self.name,
             "engine_version": str(package.__version__),

@@ -1,6 +1,7 @@
 """Tables built and verified on a device whose times are known."""
 
 import json
+from dataclasses import replace
 from types import MappingProxyType
 
 import numpy as np
@@ -10,7 +11,7 @@ from torch import nn
 from nat_core import plugins
 from nat_core.contracts import Operator
 from nat_core.encoding import Variable
-from nat_core.errors import ConfigError, StateError
+from nat_core.errors import ConfigError, ResourceError, StateError
 from nat_core.latency.building import EFFORTS, Build, build, plan
 from nat_core.latency.measuring import Effort
 from nat_core.latency.operators import reachable
@@ -172,6 +173,38 @@ def test_a_build_that_was_stopped_goes_on(space, tmp_path, patience):
     assert not journal.exists()
     planned = plan(space, 4, 0)
     assert device.prepared == 1 + len(planned.operators) + len(planned.rows) - kept
+
+
+def test_an_operator_that_is_hardly_ever_drawn(space):
+    """A space that can be listed is: whatever its draws leave out is measured all the same."""
+    space.sample = lambda n, _rng: np.ones((n, 7), dtype=np.int64) * [0, 1, 1, 1, 1, 1, 1]
+    planned = plan(space, 4, 0)
+    assert set(planned.hosts) == set(planned.operators) == set(reachable(space))
+    assert planned.counts().sum(axis=0).min() >= 1
+
+
+def test_two_builds_of_one_table_at_once(space, tmp_path):
+    file, refused = tmp_path / "t.yaml", []
+
+    class Busy(Device):
+        def prepare(self, network, shape):
+            if not refused:
+                with pytest.raises(ResourceError, match="another process builds this table") as error:
+                    build(work(space, file, Device()), quiet)
+                refused.append(error)
+            return super().prepare(network, shape)
+
+    build(work(space, file, Busy()), quiet)
+    assert refused
+    assert set(devices(file)) == {"bench"}
+
+
+@pytest.mark.parametrize("changed", [{"reference_ms": "soon"}, {"reference_ms": "0"}, {"batch": "nan"}])
+def test_a_table_that_was_changed_by_hand(space, tmp_path, changed):
+    table = build(work(space, tmp_path / "t.yaml", Device()), quiet)
+    (key,) = changed
+    with pytest.raises(ConfigError, match=f"the table says {key}: .* where a positive number was written"):
+        verify(replace(table, about={**table.about, **changed}), space, Device(), 12, 0, Effort(), quiet)
 
 
 def test_the_journal_of_another_build(space, tmp_path):

@@ -23,6 +23,19 @@ def test_comments_quotes_and_numbers():
     assert parse(text, "t") == {"a": "1.50", "'b'": "x", "c: d": {"e-input:3x3": "0.25", "f": "it's"}}
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('a: "b" c', "behind the quotes of"),
+        ('a: "b', "do not end"),
+        ("a:\n\tb: 1", "line 2: the line is indented with a"),
+    ],
+)
+def test_what_would_be_read_as_something_else(text, message):
+    with pytest.raises(ConfigError, match=message):
+        parse(text, "t")
+
+
 @given(st.text(max_size=200))
 def test_any_text_is_read_or_refused(text):
     try:
