@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,6 +60,8 @@ def _text(value: Any, names: dict[fx.Node, str]) -> str:
         return names[value]
     if isinstance(value, list | tuple):
         return f"[{', '.join(_text(v, names) for v in value)}]"
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float({str(value)!r})"  # as the bound of a clamp: there is no literal for it
     if value is None or isinstance(value, bool | int | float | str):
         return repr(value)
     raise ConfigError(f"the network uses a {type(value).__name__}, which cannot be listed: choose another format")

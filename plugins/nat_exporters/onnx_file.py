@@ -36,7 +36,7 @@ def load(threads=0):
 '''
 
     def __post_init__(self) -> None:
-        at_least(1, calibration_images=self.calibration_images)
+        at_least(1, **{"onnx.calibration_images": self.calibration_images})
         for module in ("onnx", "onnxruntime"):
             needed(module, "onnx", "onnx")
 

@@ -38,7 +38,7 @@ def load(threads=0):
 '''
 
     def __post_init__(self) -> None:
-        at_least(1, calibration_images=self.calibration_images)
+        at_least(1, **{"openvino.calibration_images": self.calibration_images})
         for module in ("openvino", "onnx"):
             needed(module, "openvino", "openvino")
         if self.int8:
