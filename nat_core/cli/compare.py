@@ -23,6 +23,7 @@ def command(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
     from nat_core.cli.stories import saved_story
+    from nat_core.cli.words import publishing
     from nat_core.report.compare import compare_table
     from nat_core.report.contents import compare_contents
     from nat_core.report.page import render, write
@@ -31,7 +32,8 @@ def command(runs: tuple[Path, ...], out: Path | None, as_json: bool) -> None:
         raise ConfigError(f"there is one run to compare, {runs[0]}: give two or more, or show it with nat report")
     contents = compare_contents([saved_story(run) for run in runs])
     if out is not None:
-        write(out, render(contents))
+        with publishing(out):
+            write(out, render(contents))
     if as_json:
         click.echo(json.dumps(contents, allow_nan=False))
         return

@@ -11,9 +11,9 @@ import click
 
 from nat_core.classification import Classification
 from nat_core.cli.saved import chosen, saved_front
-from nat_core.cli.words import errors_in_words
+from nat_core.cli.words import errors_in_words, publishing
 from nat_core.durable import publish_text
-from nat_core.errors import ConfigError, ResourceError
+from nat_core.errors import ConfigError
 from nat_core.evaluating import ALL, SPLITS, Subject, Words, evaluate, is_finetuned, of_file, of_run
 from nat_core.report.classes import ROWS, confusion_csv, report_document, report_table
 
@@ -135,16 +135,14 @@ def _require_room(out: Path | None) -> None:
     if out.is_dir():
         raise ConfigError(f"--out {out} is a folder; give a file, such as {out / 'confusion.csv'}")
     if not out.absolute().parent.is_dir():
-        raise ConfigError(f"--out {out}: there is no folder {out.absolute().parent}")
+        raise ConfigError(f"cannot write {out}: there is no folder {out.parent}")
 
 
 def _write(out: Path, subject: Subject, report: Classification | None) -> None:
     if report is None:
         raise ConfigError("this evaluator tells errors alone: there is no confusion matrix for --out")
-    try:
+    with publishing(out):
         publish_text(out, confusion_csv(subject.data.classes, report))
-    except ResourceError as error:
-        raise ResourceError(f"cannot write --out {out}: {error.__cause__}") from error
 
 
 def _refuse_beside(run: Path, others: dict[str, object]) -> None:

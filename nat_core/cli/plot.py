@@ -29,9 +29,12 @@ FIGURES = ("front", "hypervolume", "predicted")
 def command(runs: tuple[Path, ...], out: Path, figure: str, x: str | None, y: str | None, width: float) -> None:
     """Draw the front of the run in the folder RUN, or of several runs, for a paper. Reads only."""
     from nat_core.cli.stories import saved_story
+    from nat_core.cli.words import publishing
     from nat_core.report.figure import FORMATS, require_format, save
     from nat_core.report.figure import figure as draw
 
     require_format(out, FORMATS)
-    save(draw(figure, [saved_story(run) for run in runs], x, y, width), out)
+    drawn = draw(figure, [saved_story(run) for run in runs], x, y, width)
+    with publishing(out):
+        save(drawn, out)
     click.echo(str(out))

@@ -19,6 +19,7 @@ def command(run: Path, out: Path | None, as_json: bool) -> None:
     import json
 
     from nat_core.cli.stories import saved_story
+    from nat_core.cli.words import publishing
     from nat_core.report.contents import run_contents
     from nat_core.report.page import PAGE, render, write
 
@@ -27,5 +28,6 @@ def command(run: Path, out: Path | None, as_json: bool) -> None:
         click.echo(json.dumps(contents, allow_nan=False))
         return
     file = run / PAGE if out is None else out
-    write(file, render(contents))
+    with publishing(file):
+        write(file, render(contents))
     click.echo(str(file))

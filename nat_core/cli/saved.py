@@ -61,7 +61,8 @@ def chosen(saved: Saved, text: str | None) -> Architecture:
 def saved_config(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
     """The config of a run folder, and what stands behind it. Raises `StateError` where there is no run."""
     if not is_run(folder):
-        raise StateError(f"{folder} holds no run; `nat run --out {folder}` starts one there")
+        there = "" if folder.exists() else "is not there: it "
+        raise StateError(f"{folder} {there}holds no run; `nat run --out {folder}` starts one there")
     return configs.reload(folder / "run.toml")
 
 

@@ -244,7 +244,7 @@ def test_what_a_run_cannot_be_asked(tiny_run, tmp_path, files):
         ((run, "-s", "eror.threads=2"), ConfigError, "options are set for 'eror'"),
         ((run, "-s", "digits.split_seed=5"), StateError, "its data changed since it began"),
         ((run, "--out", tmp_path), ConfigError, "is a folder; give a file"),
-        ((run, "--out", tmp_path / "no" / "file.csv"), ConfigError, "there is no folder"),
+        ((run, "--out", tmp_path / "no" / "file.csv"), ConfigError, f"there is no folder {tmp_path / 'no'}"),
     ]
     for words, kind, text in cases:
         with pytest.raises(NatError) as refusal:

@@ -82,7 +82,8 @@ def test_a_run_without_a_measurement_has_a_page_and_no_figure(two, tmp_path):
 @pytest.mark.parametrize(
     ("words", "code", "said"),
     [
-        (("report", "nowhere"), 3, "holds no run"),
+        (("report", "nowhere"), 3, "nowhere is not there: it holds no run"),
+        (("report", "."), 3, ". holds no run"),
         (("report", "RUN", "--out", "nowhere/r.html"), 2, "there is no folder nowhere"),
         (("report", "RUN", "--out", "."), 2, "is a folder"),
         (("compare", "RUN"), 2, "give two or more"),
