@@ -39,7 +39,7 @@ def command() -> None:
     """Measure what the operators of a search space take on your device, as a table for the cost latency."""
 
 
-@command.command(name="build")
+@command.command(name="build", short_help="Time every operator of a space on a device.")
 @_SPACE
 @click.option("--device", default="cpu", show_default=True, help="What computes: cpu, cuda.")
 @click.option("--engine", default="torch", show_default=True, help="What runs networks: torch, openvino, onnxruntime.")
@@ -105,7 +105,7 @@ def build_command(
         )
 
 
-@command.command(name="verify")
+@command.command(name="verify", short_help="Compare a table with whole networks.")
 @click.argument("table", type=_FILE)
 @_SPACE
 @click.option("--device", "name", help="Which of the table's devices.  [default: the only one]")

@@ -30,7 +30,7 @@ def command(ctx: click.Context, as_json: bool) -> None:
         _print(sorted(offers, key=lambda o: (o.kind, o.name, o.distribution)))
 
 
-@command.command(name="show")
+@command.command(name="show", short_help="The options of a plugin.")
 @click.argument("kind", metavar="KIND")
 @click.argument("name", metavar="[NAME]", required=False)
 def show(kind: str, name: str | None) -> None:
