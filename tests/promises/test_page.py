@@ -54,6 +54,16 @@ def test_every_promise_that_is_kept_has_a_test():
 
 
 @pytest.mark.skipif(not COUNTS.exists(), reason="make promises was never run here")
+def test_the_readme_has_the_figures_of_the_page(maker):
+    """Each that it names, and no failure."""
+    readme = " ".join((ROOT / "README.md").read_text(encoding="utf-8").split())
+    (said,) = re.findall(r"each promise with its tests: (.*?), 0 differences\.", readme)
+    totals = maker.totals(json.loads(COUNTS.read_text(encoding="utf-8")))
+    assert all(figure in totals for figure in said.split(", ")), totals
+    assert ": 0 differences." in totals
+
+
+@pytest.mark.skipif(not COUNTS.exists(), reason="make promises was never run here")
 def test_the_page_is_what_the_counts_make(maker):
     assert (ROOT / "docs" / "promises.md").read_text(encoding="utf-8") == maker.page(), "run: make promises"
 
