@@ -5,11 +5,11 @@ from __future__ import annotations
 import importlib
 import logging
 import sys
-from typing import Any
 
 import click
 
 from nat_core import __version__
+from nat_core.cli.groups import Group
 from nat_core.errors import NatError
 
 COMMANDS = {  # in the order a newcomer meets them
@@ -32,7 +32,7 @@ COMMANDS = {  # in the order a newcomer meets them
 }
 
 
-class Commands(click.Group):
+class Commands(Group):
     """Loads a command's module when the command is named, so that `nat --help` stays fast."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -53,14 +53,6 @@ class Commands(click.Group):
             return None
         command: click.Command = importlib.import_module(f"nat_core.cli.{cmd_name}").command
         return command
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """As click's, with the nearest names for a typo."""
-        from nat_core.errors import unknown
-
-        if args and args[0] not in COMMANDS:
-            raise click.UsageError(unknown("command", args[0], COMMANDS), ctx)
-        return super().resolve_command(ctx, args)
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

@@ -126,6 +126,6 @@ def _print(order: Order, origin: Origin, about: dict[str, Any]) -> None:
     click.echo(f"top-1 error {errors['file']:.2%}, beside {errors['framework']:.2%} of the network in nat")
     click.echo(
         f"{timed['file_ms']:.2f} ms a picture, beside {timed['eager_ms']:.2f} ms in eager PyTorch "
-        f"({timed['threads']} threads)"
+        f"({timed['threads']} thread{'' if timed['threads'] == 1 else 's'})"
     )
     click.echo(f"The files are in {order.out}: begin with README.md")

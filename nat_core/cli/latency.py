@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from nat_core import plugins
+from nat_core.cli.groups import Group
 from nat_core.config import part_name
 from nat_core.contracts import BuildableOperators, Engine, Progress, SearchSpace
 from nat_core.durable import publish_text
@@ -34,7 +35,7 @@ _SEED = click.option("--seed", default=0, show_default=True, type=click.IntRange
 _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end.")
 
 
-@click.group(name="latency")
+@click.group(name="latency", cls=Group)
 def command() -> None:
     """Measure what the operators of a search space take on your device, as a table for the cost latency."""
 

@@ -8,11 +8,12 @@ import re
 import click
 
 from nat_core import options
+from nat_core.cli.groups import Group
 from nat_core.errors import PluginError, unknown
 from nat_core.plugins import HOOKS, Offer, load
 
 
-@click.group(name="plugins", invoke_without_command=True)
+@click.group(name="plugins", cls=Group, invoke_without_command=True)
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout, nothing else there.")
 @click.pass_context
 def command(ctx: click.Context, as_json: bool) -> None:
