@@ -25,7 +25,7 @@ def params(space: SearchSpace) -> CostModel:
 
 def memory(space: SearchSpace) -> Annotated[CostModel, "bytes"]:
     """Weights and the most activations alive at once, for one image in fp32."""
-    from nat_costs.memory import WeightsAndActivations
+    from nat_costs.footprints import WeightsAndActivations
 
     return WeightsAndActivations(space)
 
@@ -38,7 +38,7 @@ def latency(
     corrected: Annotated[bool, "as nat latency verify fitted it to whole networks, where it did"] = True,
 ) -> Annotated[CostModel, "ms"]:
     """Milliseconds for one image, as the sum over a device's latency table."""
-    from nat_costs.latency import TableLatency
+    from nat_costs.table_sums import TableLatency
 
     return TableLatency(space, tuple(table), device, corrected=corrected)
 
@@ -54,7 +54,7 @@ def measured(
     """Milliseconds of a whole network on this machine, measured; its weights are random, as time does not ask them."""
     from nat_core.latency.measuring import Effort
     from nat_core.options import at_least
-    from nat_costs.measured import MeasuredLatency
+    from nat_costs.timings import MeasuredLatency
 
     at_least(1, **{"measured.threads": threads, "measured.batch": batch})
     return MeasuredLatency(space, engine, device, threads, batch, Effort())
