@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
-from nat_exporters.needs import needed
+from nat_core.extras import needed
 from nat_exporters.program import plain_program
 
 _PARTITIONER = "executorch.backends.xnnpack.partition.xnnpack_partitioner"
@@ -39,12 +39,12 @@ def load(threads=0):
 
     def __post_init__(self) -> None:
         for module in ("executorch.exir", _PARTITIONER):
-            needed(module, "executorch", "executorch")
+            needed(module, "the format executorch", "executorch")
 
     def files(self, network: nn.Module, images: Tensor) -> Mapping[str, bytes]:
         """`model.pte`."""
-        exir = needed("executorch.exir", "executorch", "executorch")
-        xnnpack = needed(_PARTITIONER, "executorch", "executorch")
+        exir = needed("executorch.exir", "the format executorch", "executorch")
+        xnnpack = needed(_PARTITIONER, "the format executorch", "executorch")
         program = plain_program(network, images[:1], any_batch=False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about its own code

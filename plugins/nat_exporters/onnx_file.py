@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from nat_core.extras import needed
 from nat_core.onnx_graph import onnx_graph
 from nat_core.options import at_least
-from nat_exporters.needs import needed
 from nat_exporters.quantizing import quantized
 
 _ADVICE = "choose another format, such as pt2"
@@ -38,7 +38,7 @@ def load(threads=0):
     def __post_init__(self) -> None:
         at_least(1, **{"onnx.calibration_images": self.calibration_images})
         for module in ("onnx", "onnxruntime"):
-            needed(module, "onnx", "onnx")
+            needed(module, "the format onnx", "onnx")
 
     @property
     def precision(self) -> str:

@@ -10,9 +10,9 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from nat_core.extras import needed
 from nat_core.onnx_graph import onnx_graph
 from nat_core.options import at_least
-from nat_exporters.needs import needed
 from nat_exporters.quantizing import quantized
 
 
@@ -40,9 +40,9 @@ def load(threads=0):
     def __post_init__(self) -> None:
         at_least(1, **{"openvino.calibration_images": self.calibration_images})
         for module in ("openvino", "onnx"):
-            needed(module, "openvino", "openvino")
+            needed(module, "the format openvino", "openvino")
         if self.int8:
-            needed("onnxruntime", "openvino in int8", "onnx")
+            needed("onnxruntime", "the format openvino in int8", "onnx")
 
     @property
     def precision(self) -> str:
@@ -56,7 +56,7 @@ def load(threads=0):
 
     def files(self, network: nn.Module, images: Tensor) -> Mapping[str, bytes]:
         """`model.xml` and `model.bin`."""
-        openvino = needed("openvino", "openvino", "openvino")
+        openvino = needed("openvino", "the format openvino", "openvino")
         graph = onnx_graph(network, images, "choose another format, such as pt2")
         model = openvino.Core().read_model(quantized(graph, images) if self.int8 else graph)
         with tempfile.TemporaryDirectory(prefix="nat-") as folder:  # OpenVINO writes files only

@@ -14,15 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from nat_exporters.needs import needed
+from nat_core.extras import needed
 
 _AT_ONCE = 32
 
 
 def quantized(model: bytes, images: Tensor) -> bytes:
     """The graph with what converts between 8 bits and floats written into it (QDQ), which compilers then move away."""
-    quantization = needed("onnxruntime.quantization", "int8", "onnx")
-    preparation = needed("onnxruntime.quantization.shape_inference", "int8", "onnx")
+    quantization = needed("onnxruntime.quantization", "the format int8", "onnx")
+    preparation = needed("onnxruntime.quantization.shape_inference", "the format int8", "onnx")
     log = logging.getLogger()
     before = log.level
     with tempfile.TemporaryDirectory(prefix="nat-") as folder:

@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from nat_core.contracts import TrackedIteration
+from nat_core.extras import needed
 from nat_trackers.drawing import figure
 from nat_trackers.following import table
-from nat_trackers.needs import needed
 
 _LAST = "archive/measured"
 _PARAMETERS = "run/parameters"
@@ -25,7 +25,7 @@ class TensorBoard:
     """Curves, the front as text and as a picture, and the run's parameters."""
 
     def __init__(self, folder: str | None) -> None:
-        needed("tensorboard", "tensorboard")
+        needed("tensorboard", "the tracker tensorboard", "tensorboard")
         self.folder = folder
         self._writer: Any = None
 
@@ -37,7 +37,7 @@ class TensorBoard:
         done = [step for step in sorted(steps) if _LAST in steps[step]]
         first = next((step for step in range(len(steps) + 1) if step not in done), 0)
         done = [step for step in done if step < first]
-        self._writer = needed("torch.utils.tensorboard", "tensorboard").SummaryWriter(
+        self._writer = needed("torch.utils.tensorboard", "the tracker tensorboard", "tensorboard").SummaryWriter(
             str(place), purge_step=first if begun else None
         )
         if not begun or first == 0:
@@ -78,7 +78,9 @@ def _written(place: Path) -> tuple[dict[int, set[str]], bool]:
 
 
 def _events(files: list[Path]) -> Iterator[Any]:
-    loader = needed("tensorboard.backend.event_processing.event_file_loader", "tensorboard").LegacyEventFileLoader
+    loader = needed(
+        "tensorboard.backend.event_processing.event_file_loader", "the tracker tensorboard", "tensorboard"
+    ).LegacyEventFileLoader
     for file in files:
         yield from loader(str(file)).Load()
 

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 from nat_core.contracts import TrackedIteration
 from nat_core.durable import publish_text
 from nat_core.errors import ConfigError
+from nat_core.extras import needed
 from nat_trackers.drawing import figure
 from nat_trackers.following import table
-from nat_trackers.needs import needed
 
 _LAST = "archive/measured"  # every iteration has it
 _TAG = "nat.token"
@@ -49,7 +49,7 @@ class MLflow:
             )
         for name, value in _DEFAULTS.items():
             os.environ.setdefault(name, value)
-        needed("mlflow", "mlflow")
+        needed("mlflow", "the tracker mlflow", "mlflow")
         self.uri, self.experiment = uri, experiment
         self._client: Any = None
         self._run = ""
@@ -57,9 +57,9 @@ class MLflow:
     def begin(self, folder: Path, name: str, parameters: Mapping[str, str]) -> list[int]:
         """The iterations whose numbers the MLflow run has."""
         with _quiet():
-            self._client = needed("mlflow", "mlflow").MlflowClient(tracking_uri=self.uri)
+            self._client = needed("mlflow", "the tracker mlflow", "mlflow").MlflowClient(tracking_uri=self.uri)
             self._run = self._found(_token(folder), name)
-            param = needed("mlflow.entities", "mlflow").Param
+            param = needed("mlflow.entities", "the tracker mlflow", "mlflow").Param
             sent = [param(_key(n), value[:_LONGEST]) for n, value in parameters.items()]
             known = self._client.get_run(self._run).data.params  # which cannot be changed
             for some in _parts([p for p in sent if p.key not in known]):
@@ -68,7 +68,7 @@ class MLflow:
 
     def note(self, found: TrackedIteration) -> None:
         """Send an iteration."""
-        metric, now = needed("mlflow.entities", "mlflow").Metric, int(time.time() * 1000)
+        metric, now = needed("mlflow.entities", "the tracker mlflow", "mlflow").Metric, int(time.time() * 1000)
         with _quiet():
             if len(found.front):
                 text = table(found.names, found.architectures, found.front)
