@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs promises torture fuzz bench clean
+.PHONY: demo test check docs promises audit torture fuzz bench clean
 
 demo: $(VENV)/ready
 	$(BIN)/nat run --space mbv3 --surrogate rbf
@@ -23,6 +23,9 @@ docs: $(VENV)/ready
 promises: $(VENV)/ready
 	$(BIN)/python -m pytest -m promise --promises docs/promises.json --numprocesses 2 --dist worksteal
 	$(BIN)/python docs/promises.py
+
+audit: $(VENV)/ready
+	$(BIN)/python tests/promises/audit.py
 
 torture: $(VENV)/ready
 	$(BIN)/python tests/promises/torture.py
