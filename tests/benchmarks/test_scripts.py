@@ -106,6 +106,27 @@ def test_evaluation(monkeypatch, capsys):
     assert numbers([found[0][3]]) == [1.0]
 
 
+@pytest.mark.slow
+def test_export(printed, photos):
+    """Three networks, in floats and in 8 bits, beside the framework on every validation picture."""
+    for module_ in ("onnx", "onnxruntime"):
+        pytest.importorskip(module_, reason=f"the package {module_} is not here")
+    space = "mbv3.resolutions=24 mbv3.widths=1.0 mbv3.depths=2 mbv3.kernels=3,5 mbv3.expands=3"
+    settings = f"{SMALL_RUN} {space}".split()
+    found = printed("export", photos, "--spaces", "mbv3", "--formats", "onnx", "--set", *settings)
+    which = ("least", "median", "largest")
+    assert [(row[2], row[0]) for row in found] == [(w, form) for w in which for form in ("onnx", "onnx, int8")]
+    assert {row[4] for row in found} == {"16"}
+    exact, int8 = found[::2], found[1::2]
+    assert all(0 < float(row[6]) <= 1e-3 for row in exact)
+    assert all(row[5] == "100.00" for row in exact)
+    assert all(row[8] == row[9] for row in exact)
+    assert all(float(row[6]) > 1e-3 for row in int8)
+    assert all(float(small[10]) < float(row[10]) / 2 for row, small in zip(exact, int8, strict=True))
+    macs = [float(row[3]) for row in exact]
+    assert macs[0] <= macs[1] <= macs[2] > macs[0]
+
+
 def test_overhead(capsys):
     space = ["mbv3.resolutions=8", "mbv3.depths=2", "mbv3.kernels=3", "mbv3.expands=3"]
     module("overhead").main([*space, "search.iterations=1", "search.initial=4", "top1_error.warmup_epochs=1"])
