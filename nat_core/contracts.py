@@ -407,7 +407,7 @@ class Fingerprinted(Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """sha256 of the file: changes when that does."""
+        """sha256 of what is read from it, and more in words if it helps: changes when the values do."""
 
 
 class Surrogate(Protocol):

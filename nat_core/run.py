@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import platform
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -53,6 +54,14 @@ from nat_core.weights import WeightStore
 log = logging.getLogger("nat_core")
 
 FORMAT = 1
+_ANEW = "`nat resume {folder}` goes on with what it was; or start a new run in another folder."
+_REMEDIES = {
+    "config": _ANEW,
+    "space": _ANEW,
+    "data": "Put back what it was, or start a new run in another folder. `nat resume {folder} --accept data` goes on "
+    "all the same; what was measured before stays as it is.",
+    "plugins": "`nat resume {folder} --accept plugins` goes on all the same.",
+}
 
 
 @dataclass(frozen=True)
@@ -253,10 +262,10 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
                 f"{run.folder} has lost its journal; restore {file.name} from a copy, or use another folder"
             )
         if before:  # refuse before anything is changed, a torn tail included
-            _require_same(run.folder, before[0], identity, accept)
+            _require_same(run.folder, before[0], identity, accept, _fingerprints(run))
         with Journal(file) as journal:
             if not journal.records:
-                journal.append("begun", format=FORMAT, **identity)
+                journal.append("begun", format=FORMAT, **identity, fingerprints=_fingerprints(run))
             if not (run.folder / "run.toml").exists():
                 publish_text(run.folder / "run.toml", _about(run, identity))
             adaptive = {n: e for n, e in run.problem.estimators.items() if isinstance(e, AdaptiveEstimator)}
@@ -267,7 +276,8 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
 def require_unchanged(run: Run) -> None:
     """Raise `StateError` where the space or the data are not what the run in this folder began with."""
     records = read(run.folder / "journal.jsonl")
-    _require_same(run.folder, records[0] if records else {}, _identity(run), frozenset({"config", "plugins"}))
+    begun = records[0] if records else {}
+    _require_same(run.folder, begun, _identity(run), frozenset({"config", "plugins"}), _fingerprints(run))
 
 
 def _about(run: Run, identity: Mapping[str, Any]) -> str:
@@ -318,13 +328,18 @@ def _identity(run: Run) -> dict[str, Any]:
     }
 
 
+def _fingerprints(run: Run) -> dict[str, str]:
+    """Part → fingerprint: of the data, and of what values are looked up in."""
+    parts = {"data": run.data, "space": run.space, **run.problem.estimators, **run.problem.costs}
+    return {name: part.fingerprint for name, part in parts.items() if isinstance(part, Fingerprinted)}
+
+
 def _measured_on(run: Run) -> str | None:
     """sha256 of the data, and of the files that values are looked up in; none where there is neither."""
-    parts = (run.data, run.space, *run.problem.estimators.values(), *run.problem.costs.values())
-    found = list(dict.fromkeys(part.fingerprint for part in parts if isinstance(part, Fingerprinted)))
-    if len(found) < 2:
-        return found[0] if found else None
-    return hashlib.sha256("\n".join(found).encode()).hexdigest()
+    found = "\n".join(dict.fromkeys(_fingerprints(run).values()))
+    if not found or found.isalnum():  # none, or the sha256 of one alone
+        return found or None
+    return hashlib.sha256(found.encode()).hexdigest()
 
 
 def _context(run: Run) -> dict[str, Any]:
@@ -339,7 +354,13 @@ def _machine() -> dict[str, Any]:
     return {"platform": platform.platform(), "processors": os.cpu_count() or 0, "python": platform.python_version()}
 
 
-def _require_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any], accept: frozenset[str]) -> None:
+def _require_same(
+    folder: Path,
+    begun: Mapping[str, Any],
+    now: Mapping[str, Any],
+    accept: frozenset[str],
+    fingerprints: Mapping[str, str],
+) -> None:
     if begun.get("kind") != "begun" or begun.get("format") != FORMAT:
         raise StateError(
             f"{folder} was made by another version of nat (journal format {begun.get('format')!r}; this reads {FORMAT})"
@@ -349,14 +370,17 @@ def _require_same(folder: Path, begun: Mapping[str, Any], now: Mapping[str, Any]
     changed = {name for name in ("config", "space", "data", "plugins") if begun.get(name) != now[name]}
     for name in sorted(changed - accept):
         detail = _difference(begun.get(name), now[name])
+        if name == "data" and isinstance(parts := begun.get("fingerprints"), Mapping):  # older journals lack them
+            detail = _difference(*(_shortened(each) for each in (parts, fingerprints))) or detail
         raise StateError(
             f"{folder} cannot go on: its {name} changed since it began ({detail}). Nothing in it was touched. "
-            + (
-                f"`nat resume {folder}` goes on with what it was; or start a new run in another folder."
-                if name in {"config", "space"}
-                else f"`nat resume {folder} --accept {name}` goes on all the same."
-            )
+            + _REMEDIES[name].format(folder=folder)
         )
+
+
+def _shortened(fingerprints: Mapping[str, Any]) -> dict[str, str]:
+    """Fingerprints as a person compares them: what they say in words is whole."""
+    return {name: re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1…", str(text)) for name, text in fingerprints.items()}
 
 
 def _difference(before: Any, now: Any) -> str:

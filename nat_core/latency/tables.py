@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -50,6 +51,18 @@ class LatencyTable:
         """As it was fitted to whole networks; none of effect where none were measured."""
         found = {name: _number(self.verified.get(name)) for name in ("scale", "offset_ms")}
         return Correction(*found.values()) if all(map(math.isfinite, found.values())) else Correction()
+
+    def fingerprint(self, *, corrected: bool) -> str:
+        """Of what a cost is computed from, as a file keeps it; what else a table says of itself may change.
+
+        The sha256 of the times, and in words the correction, where that is used and there is one.
+        """
+        times = [[name, f"{time:.6g}"] for name, time in sorted(self.times.items())]
+        digest = hashlib.sha256(json.dumps(times).encode()).hexdigest()
+        by = self.correction
+        if not corrected or by == Correction():
+            return digest
+        return f"{digest} corrected to {by.scale:.6g} · sum {by.offset:+.6g} ms"
 
     def price(self, operator: Operator) -> float:
         """Milliseconds of one operator; NaN where the table lacks it."""
@@ -97,14 +110,6 @@ def _require_one_device(files: Sequence[Path], tables: Sequence[LatencyTable]) -
                     f"{files[0]} and {file} are not of one device: the {key} is {mine or 'not said'} in the one and "
                     f"{theirs or 'not said'} in the other. Give one of them as the table"
                 )
-
-
-def fingerprint(paths: Sequence[str]) -> str:
-    """sha256 over the files."""
-    digest = hashlib.sha256()
-    for file in (file for path in paths for file in _files(Path(path).expanduser())):
-        digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def _files(path: Path) -> list[Path]:

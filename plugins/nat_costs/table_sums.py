@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from functools import cached_property
-
 import numpy as np
 
 from nat_core.contracts import SearchSpace
 from nat_core.encoding import Encodings, Values
 from nat_core.errors import ConfigError
 from nat_core.latency.operators import reachable
-from nat_core.latency.tables import fingerprint, read, require_all
+from nat_core.latency.tables import read, require_all
 from nat_costs.operators import per_operator
 
 
 class TableLatency:
     """The sum over the operators of a network, corrected where whole networks were measured.
 
-    Meets `Fingerprinted`: a run does not go on with another table. Raises `ConfigError` for a table that lacks an
-    operator of the space.
+    Meets `Fingerprinted`: a run does not go on with other times or another correction. Raises `ConfigError` for a
+    table that lacks an operator of the space.
     """
 
     def __init__(self, space: SearchSpace, table: tuple[str, ...], device: str | None, *, corrected: bool) -> None:
-        self._files = table
         self.table = read(table, device)
         self._sum = per_operator(space, "latency", self.table.price)
         operators = self._sum.space.operators
@@ -30,11 +27,7 @@ class TableLatency:
             mine = [operators[i] for i in reachable(self._sum.space)]
             require_all(self.table, mine, f"the latency table {', '.join(table)}")
         self._correction = self.table.correction if corrected else None
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """sha256 over the files of the table."""
-        return fingerprint(self._files)
+        self.fingerprint = self.table.fingerprint(corrected=corrected)
 
     def __call__(self, X: Encodings) -> Values:
         """Milliseconds, (n,)."""

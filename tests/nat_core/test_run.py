@@ -260,10 +260,10 @@ def test_a_journal_of_version_01_is_the_journal_of_this_run(tmp_path):
     now = _identity(run)
     begun = {"kind": "begun", "format": 1, **now}
     old = {k: v for k, v in now["config"].items() if k != "estimator"}
-    _require_same(tmp_path, {**begun, "config": old}, now, frozenset())
+    _require_same(tmp_path, {**begun, "config": old}, now, frozenset(), {})
     for changed in (old | {"seed": 5}, now["config"] | {"estimator": "toy"}, old | {"options.x.y": 1}, 3, None):
         with pytest.raises(StateError, match="its config changed"):
-            _require_same(tmp_path, {**begun, "config": changed}, now, frozenset())
+            _require_same(tmp_path, {**begun, "config": changed}, now, frozenset(), {})
 
 
 def test_values_of_a_toy_run():

@@ -7,8 +7,10 @@ import pytest
 from command_line import nat
 
 from nat_core import plugins
+from nat_core.cli.latency import _keep
 from nat_core.errors import ConfigError
-from nat_core.latency.tables import LatencyTable, text_of
+from nat_core.latency.tables import LatencyTable, devices, text_of
+from nat_core.latency.verifying import Verified
 
 LUTS = Path(__file__).resolve().parents[2].parent / "shared" / "reference" / "luts"
 I7 = {  # published encodings → ms on an i7-8700K
@@ -189,3 +191,55 @@ def test_another_table_is_noticed(own):
     assert latency(space, file).fingerprint == before
     file.write_text(file.read_text().replace("unit: ms", "unit: us"))
     assert latency(space, file).fingerprint != before
+
+
+def test_the_fingerprint_is_of_what_costs_are_computed_from(own):
+    space, device = tiny(), {"scale": 1.0, "offset_ms": 0.0, "networks": 4}
+    before = latency(space, own()).fingerprint
+    assert latency(space, own(verified=device, processor="another")).fingerprint == before
+    assert latency(space, own(space=mbv3(resolutions=[32, 64]))).fingerprint != before
+    line = own(verified=device | {"scale": 1.25, "offset_ms": 0.5})
+    assert latency(space, line).fingerprint == f"{before} corrected to 1.25 · sum +0.5 ms"
+    assert latency(space, line, corrected=False).fingerprint == before
+
+
+def verified(file, scale):
+    """What `nat latency verify` leaves of a table, whose networks take so much more than their sums."""
+    sums = np.arange(1.0, 13)
+    _keep(file, "bench", devices(file)["bench"], Verified(tuple("abcdefghijkl"), sums, scale * sums, 1.0))
+
+
+@pytest.fixture
+def cut_short(own, tmp_path):
+    """A run by a table, whose process was killed in its last iteration; what it would have come to; and the table."""
+    file, folder = own(reference="a"), tmp_path / "run"
+    words = ("--objective", "latency", "--objective", "params", "--surrogate", "none", "--optimizer", "random")
+    search = ("search.iterations=2", "search.initial=4", "search.batch=2", f"latency.table={file}")
+    settings = [f"{part}={values}" for part, values in _tiny_options().items()]
+    outcome = nat("run", *words, *(w for text in (*search, *settings) for w in ("-s", text)), "--out", folder, "--json")
+    assert outcome.code == 0, outcome.err
+    journal = folder / "journal.jsonl"
+    journal.write_text("".join(journal.read_text().splitlines(keepends=True)[:-3]))
+    return folder, outcome.json["front"], file
+
+
+def test_a_run_goes_on_once_its_table_is_verified(cut_short):
+    folder, front, file = cut_short
+    before = file.read_text()
+    verified(file, 1.0)
+    assert file.read_text() != before
+    outcome = nat("resume", folder, "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["front"] == front
+
+
+def test_a_run_does_not_go_on_with_another_correction(cut_short):
+    folder, _, file = cut_short
+    verified(file, 1.5)
+    outcome = nat("resume", folder)
+    assert outcome.code == 3
+    said = " ".join(outcome.err.split())
+    assert "its data changed since it began (latency_ms was " in said
+    assert "… corrected to 1.5 · sum" in said
+    assert "Put back what it was, or start a new run" in said
+    assert nat("resume", folder, "--accept", "data").code == 0
