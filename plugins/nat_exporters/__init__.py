@@ -9,55 +9,56 @@ from nat_core import hookimpl
 from nat_core.contracts import Exporter
 
 if TYPE_CHECKING:
-    from nat_exporters.executorch_file import ExecuTorch
-    from nat_exporters.onnx_file import Onnx
-    from nat_exporters.openvino_file import OpenVINO
-    from nat_exporters.pytorch import ExportedProgram, StateDict, TorchScript
+    from nat_exporters.format import Format
 
 Quantize = Annotated[Literal["none", "int8"], "int8: weights and activations of 8 bits; none: fp32"]
 Calibration = Annotated[int, "training images that the ranges of 8-bit activations are found with"]
 
 
-def state_dict() -> StateDict:
+def state_dict() -> Format:
     """Weights by name as safetensors, and the network as PyTorch source: for training on, in other code."""
-    from nat_exporters.pytorch import StateDict
+    from nat_exporters import pytorch
 
-    return StateDict()
+    return pytorch.state_dict()
 
 
-def pt2() -> ExportedProgram:
+def pt2() -> Format:
     """PyTorch's exported program, as torch.export writes it: for PyTorch without the network's source."""
-    from nat_exporters.pytorch import ExportedProgram
+    from nat_exporters import pytorch
 
-    return ExportedProgram()
+    return pytorch.exported_program()
 
 
-def torchscript() -> TorchScript:
+def torchscript() -> Format:
     """TorchScript, for LibTorch and older programs. PyTorch has deprecated it: prefer pt2 where you can."""
-    from nat_exporters.pytorch import TorchScript
+    from nat_exporters import pytorch
 
-    return TorchScript()
+    return pytorch.torchscript()
 
 
-def onnx(*, quantize: Quantize = "none", calibration_images: Calibration = 256) -> Onnx:
+def onnx(*, quantize: Quantize = "none", calibration_images: Calibration = 256) -> Format:
     """ONNX, opset 17, for ONNX Runtime and everything else that reads it. Extra `onnx`."""
-    from nat_exporters.onnx_file import Onnx
+    from nat_core.options import at_least
+    from nat_exporters import onnx_file
 
-    return Onnx(quantize == "int8", calibration_images)
+    at_least(1, **{"onnx.calibration_images": calibration_images})
+    return onnx_file.onnx(calibration_images if quantize == "int8" else 0)
 
 
-def openvino(*, quantize: Quantize = "none", calibration_images: Calibration = 256) -> OpenVINO:
+def openvino(*, quantize: Quantize = "none", calibration_images: Calibration = 256) -> Format:
     """OpenVINO's model.xml and model.bin, for processors of servers and laptops. Extra `openvino`; int8: `onnx` too."""
-    from nat_exporters.openvino_file import OpenVINO
+    from nat_core.options import at_least
+    from nat_exporters import openvino_file
 
-    return OpenVINO(quantize == "int8", calibration_images)
+    at_least(1, **{"openvino.calibration_images": calibration_images})
+    return openvino_file.openvino(calibration_images if quantize == "int8" else 0)
 
 
-def executorch() -> ExecuTorch:
+def executorch() -> Format:
     """ExecuTorch's program with XNNPACK, for phones: one picture at a time. Extra `executorch`."""
-    from nat_exporters.executorch_file import ExecuTorch
+    from nat_exporters import executorch_file
 
-    return ExecuTorch()
+    return executorch_file.executorch()
 
 
 @hookimpl

@@ -5,100 +5,80 @@ from __future__ import annotations
 import io
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from nat_core.folding import fold
+from nat_exporters.format import LOAD, Format
 from nat_exporters.listing import listing
 from nat_exporters.program import exported, plain_program
 
-_RUN = """
+_SCRIPT = (
+    "{imports}"
+    + LOAD
+    + """    if threads:
+        torch.set_num_threads(threads)
+    {opened}
+
     def answer(images):
         with torch.inference_mode():
             return {call}.numpy()
 
     return answer
 """
-_LOAD = '''
-def load(threads=0):
-    """The network as a function: float32 images (n, 3, side, side) -> logits (n, classes)."""
-    if threads:
-        torch.set_num_threads(threads)
-'''
+)
 
 
-@dataclass(frozen=True)
-class StateDict:
+def state_dict() -> Format:
     """Weights under the names that the supernet has for them, and the network's source."""
-
-    packages: ClassVar[tuple[str, ...]] = ("torch", "safetensors")
-    precision: ClassVar[str] = "fp32"
-    n_images: ClassVar[int] = 2
-    batch: ClassVar[int] = 0
-    script: ClassVar[str] = (
-        "import torch\nfrom safetensors.torch import load_file\n\nfrom network import network  # beside this file\n\n"
-        + _LOAD
-        + '    weights = load_file(HERE / "model.safetensors")\n'
-        + _RUN.format(call="network(weights, torch.from_numpy(images))")
+    imports = "import torch\nfrom safetensors.torch import load_file\n\nfrom network import network  # beside this file"
+    script = _SCRIPT.format(
+        imports=imports,
+        opened='weights = load_file(HERE / "model.safetensors")',
+        call="network(weights, torch.from_numpy(images))",
     )
-
-    def files(self, network: nn.Module, images: Tensor) -> Mapping[str, bytes]:
-        """`model.safetensors` and `network.py`."""
-        from safetensors.torch import save
-
-        program = exported(network, images[:2])
-        weights = {name: t.detach().contiguous() for name, t in (program.state_dict | program.constants).items()}
-        return {"model.safetensors": save(weights), "network.py": listing(program).encode()}
+    return Format(_state_dict, ("torch", "safetensors"), script)
 
 
-@dataclass(frozen=True)
-class ExportedProgram:
+def exported_program() -> Format:
     """What `torch.export.save` writes."""
-
-    packages: ClassVar[tuple[str, ...]] = ("torch",)
-    precision: ClassVar[str] = "fp32"
-    n_images: ClassVar[int] = 2
-    batch: ClassVar[int] = 0
-    script: ClassVar[str] = (
-        "import torch\n\n"
-        + _LOAD
-        + '    network = torch.export.load(HERE / "model.pt2").module()\n'
-        + _RUN.format(call="network(torch.from_numpy(images))")
+    return Format(
+        _exported_program, ("torch",), _script("import torch", 'torch.export.load(HERE / "model.pt2").module()')
     )
 
-    def files(self, network: nn.Module, images: Tensor) -> Mapping[str, bytes]:
-        """`model.pt2`."""
-        stream = io.BytesIO()
-        torch.export.save(plain_program(network, images[:2]), stream)
-        return {"model.pt2": stream.getvalue()}
 
-
-@dataclass(frozen=True)
-class TorchScript:
+def torchscript() -> Format:
     """What `torch.jit.save` writes."""
+    quiet = 'warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)  # it is deprecated'
+    imports = f"import warnings\n\nimport torch\n\n{quiet}"
+    return Format(_torchscript, ("torch",), _script(imports, 'torch.jit.load(str(HERE / "model.pt"))'))
 
-    packages: ClassVar[tuple[str, ...]] = ("torch",)
-    precision: ClassVar[str] = "fp32"
-    n_images: ClassVar[int] = 2
-    batch: ClassVar[int] = 0
-    script: ClassVar[str] = (
-        "import warnings\n\nimport torch\n\n"
-        'warnings.filterwarnings("ignore", message=".*torch.jit", category=FutureWarning)  # it is deprecated\n'
-        "\n"
-        + _LOAD
-        + '    network = torch.jit.load(str(HERE / "model.pt"))\n'
-        + _RUN.format(call="network(torch.from_numpy(images))")
-    )
 
-    def files(self, network: nn.Module, images: Tensor) -> Mapping[str, bytes]:
-        """`model.pt`."""
-        fold(network)
-        stream = io.BytesIO()
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that it is deprecated, and that shapes become constants: they are
-            traced = torch.jit.trace(network, images[:2], check_trace=False)  # type: ignore[no-untyped-call]
-            torch.jit.save(torch.jit.freeze(traced), stream)
-        return {"model.pt": stream.getvalue()}
+def _script(imports: str, network: str) -> str:
+    """Of what gives a module."""
+    return _SCRIPT.format(imports=imports, opened=f"network = {network}", call="network(torch.from_numpy(images))")
+
+
+def _state_dict(network: nn.Module, images: Tensor) -> Mapping[str, bytes]:
+    from safetensors.torch import save
+
+    program = exported(network, images[:2])
+    weights = {name: t.detach().contiguous() for name, t in (program.state_dict | program.constants).items()}
+    return {"model.safetensors": save(weights), "network.py": listing(program).encode()}
+
+
+def _exported_program(network: nn.Module, images: Tensor) -> Mapping[str, bytes]:
+    stream = io.BytesIO()
+    torch.export.save(plain_program(network, images[:2]), stream)
+    return {"model.pt2": stream.getvalue()}
+
+
+def _torchscript(network: nn.Module, images: Tensor) -> Mapping[str, bytes]:
+    fold(network)
+    stream = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it is deprecated, and that shapes become constants: they are
+        traced = torch.jit.trace(network, images[:2], check_trace=False)  # type: ignore[no-untyped-call]
+        torch.jit.save(torch.jit.freeze(traced), stream)
+    return {"model.pt": stream.getvalue()}
