@@ -37,7 +37,7 @@ def latency(
     device: Annotated[str | None, "which of the table's devices; none: the only one"] = None,
     corrected: Annotated[bool, "as nat latency verify fitted it to whole networks, where it did"] = True,
 ) -> Annotated[CostModel, "ms"]:
-    """Milliseconds for one image, as the sum over a device's latency table."""
+    """Milliseconds as the sum over a device's latency table, for as many images at a time as it was built for."""
     from nat_costs.table_sums import TableLatency
 
     return TableLatency(space, tuple(table), device, corrected=corrected)
