@@ -274,7 +274,7 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch, name, extra, mis
         return real(module, *rest)
 
     monkeypatch.setattr(importlib, "import_module", without)
-    with pytest.raises(ConfigError, match=rf"needs the package {package}.*pip install nat-core\[{extra}\]"):
+    with pytest.raises(ConfigError, match=rf"needs the package {package}.*pip install 'nat-core\[{extra}\]'"):
         engines.engine(name, "fp32", CPU)
 
 

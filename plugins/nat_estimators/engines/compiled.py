@@ -5,12 +5,16 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
 from nat_core.errors import ConfigError
+from nat_core.extras import needed
+
+# Where a network is measured, timed for a table, or timed as an objective.
+_ADVICE = "choose the engine torch: --engine torch, or for the objective measured -s measured.engine=torch"
 
 
 @dataclass(frozen=True)
@@ -24,7 +28,7 @@ class OpenVINO:
     def __post_init__(self) -> None:
         _on_the_processor(self.name, self.device)
         for module in ("openvino", "onnx"):
-            _installed(module, self.name, "openvino")
+            needed(module, f"the engine {self.name}", "openvino")
 
     def settings(self, threads: int) -> dict[str, object]:
         """How a network is compiled."""
@@ -63,7 +67,7 @@ class OnnxRuntime:
         if self.precision != "fp32":
             raise ConfigError(f"the precision is {self.precision!r}, and the engine onnxruntime computes in fp32")
         for module in ("onnxruntime", "onnx"):
-            _installed(module, self.name, "onnx")
+            needed(module, f"the engine {self.name}", "onnx")
 
     def prepare(self, network: nn.Module, images: Tensor) -> Callable[[Tensor], Tensor]:
         """Optimise for as many threads as torch has now."""
@@ -85,7 +89,7 @@ def _graph(network: nn.Module, images: Tensor) -> bytes:
     """The folded network in ONNX."""
     from nat_core.onnx_graph import onnx_graph
 
-    return onnx_graph(network, images, "choose -s top1_error.engine=torch")
+    return onnx_graph(network, images, _ADVICE)
 
 
 def _on_the_processor(name: str, device: torch.device) -> None:
@@ -94,14 +98,3 @@ def _on_the_processor(name: str, device: torch.device) -> None:
             f"the engine {name} computes on the processor, and the device is {str(device)!r}: "
             "choose device=cpu, or engine=torch"
         )
-
-
-def _installed(module: str, engine: str, extra: str) -> Any:
-    """Import a module, or say which extra brings it."""
-    try:
-        return importlib.import_module(module)
-    except ImportError as error:
-        raise ConfigError(
-            f"the engine {engine} needs the package {module}, which cannot be imported ({error}): "
-            f"pip install nat-core[{extra}]"
-        ) from None
