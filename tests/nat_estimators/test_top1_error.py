@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -242,8 +243,14 @@ def test_batches_too_small_for_statistics(estimator, name, value):
 def test_devices_that_are_not_here(estimator, device):
     if device.startswith("cuda") and torch.cuda.is_available():
         pytest.skip("there is a GPU here")
-    with pytest.raises(ConfigError, match=rf"top1_error\.device is '{device}', which cannot be used here: \w"):
+    with pytest.raises(ConfigError) as refusal:
         estimator(device=device)
+    said = str(refusal.value)
+    assert re.match(rf"top1_error\.device is '{device}', which cannot be used here \(\w", said)
+    assert re.search(r"\): accepted are auto, cpu(, \w+(:\d)?)*$", said)
+    assert said.count("\n") == 0
+    if device == "banana":
+        assert "(PyTorch knows no such device)" in said
 
 
 def test_the_device_is_chosen(estimator):
