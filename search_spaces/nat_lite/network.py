@@ -1,7 +1,8 @@
 """A plain EfficientNet-Lite of any layout. The supernet has no layers of its own: it lends its weights to this network.
 
 As TensorFlow trained it: SAME padding, batch normalisation with epsilon 1e-3 and a decay of 0.99, ReLU6. Its dropout
-and drop-connect are left out: a subnet has to compute the same in every place it is trained.
+and drop-connect are left out: a subnet has to compute the same in every place it is trained. Activations write over
+what they are given, which is always a layer's output that nothing else reads: that saves a map for each.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class MobileLayer(nn.Module):
         self.expand = ConvBN(Convolution(c_in, mid, 1))
         self.depthwise = ConvBN(Depthwise(mid, layer.kernel, stride))
         self.project = ConvBN(Convolution(mid, c_out, 1))
-        self.activation = nn.ReLU6()
+        self.activation = nn.ReLU6(inplace=True)
         self.shortcut = stride == 1 and c_in == c_out
 
     def forward(self, x: Tensor) -> Tensor:
@@ -102,7 +103,7 @@ class FirstLayer(nn.Module):
         super().__init__()
         self.depthwise = ConvBN(Depthwise(STEM, 3))
         self.project = ConvBN(Convolution(STEM, FIRST, 1))
-        self.activation = nn.ReLU6()
+        self.activation = nn.ReLU6(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, 32, h, w) → (n, 16, h, w)."""
@@ -126,7 +127,7 @@ class EfficientNetLite(nn.Module):
         self.stages = nn.Sequential(*(_stage(g, layers) for g, layers in enumerate(layout.stages)))
         self.head = ConvBN(Convolution(STAGES[-1].channels, HEAD, 1))
         self.classifier = nn.Linear(HEAD, n_classes)
-        self.activation = nn.ReLU6()
+        self.activation = nn.ReLU6(inplace=True)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits, (n, n_classes)."""
