@@ -40,6 +40,7 @@ from nat_core import options, plugins
 from nat_core.config import Layer, RunConfig, part_name
 from nat_core.errors import ConfigError, unknown
 from nat_core.plugins import Offer
+from nat_core.report.words import per_cent
 from nat_core.run import find_parts
 
 
@@ -135,7 +136,7 @@ class Cell:
         return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
 
     def __str__(self) -> str:
-        failing = f", {self.fail:.0%} failing" if self.fail else ""
+        failing = f", {per_cent(self.fail, 0)} failing" if self.fail else ""
         return f"{self.task.name}: {self.contestant.name}{failing}, seed {self.seed}"
 
 

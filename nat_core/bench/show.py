@@ -13,6 +13,7 @@ from nat_core.bench.standings import TARGETS, Standing, Table
 from nat_core.durable import publish
 from nat_core.encoding import Values
 from nat_core.errors import ConfigError
+from nat_core.report.words import per_cent
 
 FORMATS = (".svg", ".png", ".pdf")
 
@@ -20,7 +21,8 @@ FORMATS = (".svg", ".png", ".pdf")
 def tables(table: Table) -> Iterator[tuple[str, Shown]]:
     """The standings of a problem under their title; and, where measurements were made to fail, what was kept."""
     bench, best = table.task.bench, table.best
-    shown = _empty(*(f"after {n:,}" for n in bench.evaluations), *(f"{t:.0%} at" for t in TARGETS), "seconds", "seeds")
+    targets = (f"{per_cent(t, 0)} at" for t in TARGETS)
+    shown = _empty(*(f"after {n:,}" for n in bench.evaluations), *targets, "seconds", "seeds")
     for s in table.standings:
         shares = (_spread(s.share(n)) for n in bench.evaluations)
         reached = (_count(np.median(s.reached(target))) for target in TARGETS)

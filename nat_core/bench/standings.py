@@ -13,6 +13,7 @@ from nat_core.bench.play import Trace
 from nat_core.bench.problems import BenchConfig, Cell, Contestant, Task
 from nat_core.encoding import Objectives, Values
 from nat_core.pareto import hypervolume, non_dominated
+from nat_core.report.words import per_cent
 
 TARGETS = (0.90, 0.95, 0.99)  # shares that a search is asked how many evaluations it took to reach
 
@@ -38,7 +39,7 @@ class Standing:
     @property
     def name(self) -> str:
         """Of the contestant, and what was done to it."""
-        return f"{self.contestant.name}, {self.fail:.0%} failing" if self.fail else self.contestant.name
+        return f"{self.contestant.name}, {per_cent(self.fail, 0)} failing" if self.fail else self.contestant.name
 
     def share(self, evaluations: int) -> Values:
         """The share after so many evaluations, (n_seeds,)."""

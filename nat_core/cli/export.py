@@ -20,6 +20,7 @@ from nat_core.finetuning import ABOUT as FINETUNED
 from nat_core.finetuning import digest
 from nat_core.parts import require_parts, settings_of_parts, shorthands
 from nat_core.plugins import registry
+from nat_core.report.words import per_cent
 from nat_core.run import find_parts, is_run
 
 _FOLDER = click.Path(path_type=Path)
@@ -119,11 +120,12 @@ def _print(order: Order, origin: Origin, about: dict[str, Any]) -> None:
     if origin.facts["on_front"] is False:
         known = "it was measured" if origin.facts["objectives"] else "the run has not measured it: newest weights"
         click.echo(f"It is not on the front of the run ({known}).")
+    agreed = per_cent(parity["top1_agreement"])
     click.echo(
-        f"{parity['images']:,} validation images: the files and nat agree on {parity['top1_agreement']:.2%} of them; "
+        f"{parity['images']:,} validation images: the files and nat agree on {agreed} of them; "
         f"logits differ by {parity['max_logit_error']:.1g} at most"
     )
-    click.echo(f"top-1 error {errors['file']:.2%}, beside {errors['framework']:.2%} of the network in nat")
+    click.echo(f"top-1 error {per_cent(errors['file'])}, beside {per_cent(errors['framework'])} of the network in nat")
     click.echo(
         f"{timed['file_ms']:.2f} ms a picture, beside {timed['eager_ms']:.2f} ms in eager PyTorch "
         f"({timed['threads']} thread{'' if timed['threads'] == 1 else 's'})"

@@ -24,6 +24,7 @@ from nat_core.latency.tables import LatencyTable, choose, devices, text_of
 from nat_core.latency.verifying import Verified, noted, verify
 from nat_core.options import options
 from nat_core.parts import factory, make, require_parts, settings_of_parts
+from nat_core.report.words import per_cent
 from nat_core.stopping import noted as noted_stop
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -99,10 +100,10 @@ def build_command(
     if as_json:
         click.echo(json.dumps({"table": str(out), "name": name, "operators": len(table.times), **table.about}))
     else:
-        error = 100 * float(str(table.about["expected_error"]))
+        error = per_cent(float(str(table.about["expected_error"])), 1)
         click.echo(
             f"{len(table.times):,} operators in {out}, as {name}. A network that was left out is predicted to "
-            f"{error:.1f} %.\nCheck it on new ones: {shlex.join(_check(out, name, space, settings))}"
+            f"{error}.\nCheck it on new ones: {shlex.join(_check(out, name, space, settings))}"
         )
 
 
@@ -167,16 +168,18 @@ def _keep(file: Path, device: str, table: LatencyTable, verified: Verified) -> N
 def _in_words(found: Verified, *, own: bool, kept: bool) -> str:
     """What was found. Of a published table nobody knows how fast its device was."""
     scale, offset = found.correction
-    pace = f"the device is {abs(found.pace - 1):.1%} {'slower' if found.pace > 1 else 'faster'} than when it was built"
+    slower = "slower" if found.pace > 1 else "faster"
+    pace = f"the device is {per_cent(abs(found.pace - 1), 1)} {slower} than when it was built"
     spanned = f"{found.measured.min():.3g} … {found.measured.max():.3g} ms"
+    corrected = per_cent(found.corrected_error, 1)
     verdict = "not used, for that is not surely better."
     if found.helps:
         verdict = "the cost latency uses that." if kept else "not used, for it was not written into the table."
     lines = [
-        f"Sums are off by {found.error:.1%} on average over {len(found.names)} networks ({spanned}).",
+        f"Sums are off by {per_cent(found.error, 1)} on average over {len(found.names)} networks ({spanned}).",
         f"Rank correlation with what was measured (Kendall): {found.kendall:.2f}.",
-        *([f"Today {pace}: without taking that out they are off by {found.error_today:.1%}."] if own else []),
-        f"Corrected to {scale:.3f} · sum {offset:+.3f} ms they would be off by {found.corrected_error:.1%}: {verdict}",
+        *([f"Today {pace}: without taking that out they are off by {per_cent(found.error_today, 1)}."] if own else []),
+        f"Corrected to {scale:.3f} · sum {offset:+.3f} ms they would be off by {corrected}: {verdict}",
     ]
     return "\n".join(lines)
 

@@ -11,6 +11,7 @@ from nat_core import config as configs
 from nat_core.cli.epochs import shown
 from nat_core.parts import data_and_settings
 from nat_core.pretraining import Epoch, PretrainConfig, Pretraining, build, pretrain
+from nat_core.report.words import per_cent
 from nat_core.stopping import noted
 
 
@@ -56,7 +57,7 @@ def _about(training: Pretraining) -> str:
 
 
 def _errors(epoch: Epoch) -> str:
-    return ", ".join(f"{name} {value:.2%} wrong" for name, value in epoch.errors.items())
+    return ", ".join(f"{name} {per_cent(value)} wrong" for name, value in epoch.errors.items())
 
 
 def _words(training: Pretraining) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from nat_core.errors import ResourceError
+from nat_core.report.words import label, per_cent
 
 
 def errors_in_words(errors: Mapping[str, float]) -> str:
-    """Such as `top-1 error 3.20%, top-5 error 0.10%`."""
-    return ", ".join(f"{name.replace('_', ' ').replace('top', 'top-')} {value:.2%}" for name, value in errors.items())
+    """Such as `top-1 error 3.20 %, top-5 error 0.10 %`."""
+    return ", ".join(f"{label(name)} {per_cent(value)}" for name, value in errors.items())
 
 
 @contextlib.contextmanager

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from nat_core.report.words import per_cent
+
 _MARKUP = re.compile(r"([\\`*_{}\[\]()#+!|~:@])")
 _BEGINNING = re.compile(r"^(?:[-=]|\d+\.)")  # of a list, a rule or a heading
 _MOST_CLASSES = 50
@@ -105,8 +107,8 @@ def _quality(about: Mapping[str, Any]) -> Iterator[str]:
     errors = parity["top1_error"]
     yield f"On {parity['images']:,} validation images:"
     yield ""
-    yield f"- top-1 error of these files {errors['file']:.2%}, of the framework {errors['framework']:.2%}"
-    yield f"- they agree on {parity['top1_agreement']:.2%} of the pictures"
+    yield f"- top-1 error of these files {per_cent(errors['file'])}, of the framework {per_cent(errors['framework'])}"
+    yield f"- they agree on {per_cent(parity['top1_agreement'])} of the pictures"
     yield f"- largest difference of a logit, given the same tensors: {parity['max_logit_error']:.2g}"
     if objectives:
         yield ""
@@ -129,8 +131,9 @@ def _quality(about: Mapping[str, Any]) -> Iterator[str]:
 def _latency(found: Mapping[str, Any] | None) -> list[str]:
     if found is None:
         return ["Not measured."]
+    spread = per_cent(found["spread"], 0)
     return [
-        f"{found['file_ms']:.2f} ms a picture (threads: {found['threads']}; quartiles ± {found['spread']:.0%}), beside",
+        f"{found['file_ms']:.2f} ms a picture (threads: {found['threads']}; quartiles ± {spread}), beside",
         f"{found['eager_ms']:.2f} ms of PyTorch's eager mode, measured in turns on {escaped(found['machine'])}.",
     ]
 

@@ -14,6 +14,7 @@ from rich.text import Text
 
 from nat_core.classification import Classification, Confusion
 from nat_core.config import printable
+from nat_core.report.words import per_cent
 
 ROWS = 20  # classes on a terminal
 _SENTENCES = 5  # confusions in words
@@ -97,7 +98,7 @@ def _confused(names: Sequence[str], report: Classification, confusion: Confusion
 
 
 def _per_cent(share: float) -> str:
-    return "–" if math.isnan(share) else f"{100 * share:.1f} %"
+    return "–" if math.isnan(share) else per_cent(share, 1)
 
 
 def _plain(share: float) -> float | None:

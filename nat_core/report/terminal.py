@@ -24,6 +24,7 @@ from nat_core.encoding import Architecture
 from nat_core.forecast import Forecast
 from nat_core.pareto import spread
 from nat_core.report.summary import Summary, ordered, side
+from nat_core.report.words import per_cent
 
 PHASES = {
     "adapt": "adapting the supernet",
@@ -120,7 +121,7 @@ def _fitting(columns: Sequence[tuple[str, Sequence[str]]], width: int, least: in
 def number(name: str, value: float) -> str:
     """An objective as a person reads it: an error in per cent, a large count in millions."""
     if name.endswith("_error"):
-        return f"{100 * value:.2f} %"
+        return per_cent(value)
     value += 0.0  # no −0
     if abs(value) >= 1e15:
         return f"{value:.4g}"

@@ -16,6 +16,11 @@ def label(name: str) -> str:
     return f"{words} on {instance}" if instance else words
 
 
+def per_cent(share: float, digits: int = 2) -> str:
+    """`4.46 %` for 0.0446."""
+    return f"{100 * share:.{digits}f} %"
+
+
 def unit(name: str) -> str:
     """What a value is counted in: `%` for an error, which is 0 … 1; empty for a plain number."""
     stem = name.partition("@")[0]

@@ -114,7 +114,7 @@ def test_a_network_that_says_three(files, digits, tmp_path):
     words = ("--split", "val", "--side", "16", "--mean", "0.5,0.5,0.5", "--std", "1,1,1", "--batch", "7")
     outcome = evaluate((files[0], tmp_path / "three"), *words, "--all", "--out", tmp_path / "confusion.csv")
     share = float((digits.val.labels != 3).mean())
-    assert outcome.out.startswith(f"top-1 error {share:.2%}, top-5 error ")
+    assert outcome.out.startswith(f"top-1 error {100 * share:.2f} %, top-5 error ")
     assert f"% of {len(digits.val):,} images (val of digits), at 16 pixels" in outcome.out
     counts = np.bincount(digits.val.labels)
     often = max(set(range(10)) - {3}, key=lambda label: counts[label])

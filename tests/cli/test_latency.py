@@ -92,7 +92,7 @@ def test_a_setting_comes_before_what_the_table_says(table):
 
 def test_what_is_said_of_a_table():
     found = Verified(tuple("abcdefghijkl"), np.arange(1.0, 13), 2 * np.arange(1.0, 13), 1.5)
-    assert "Today the device is 50.0% slower" in _in_words(found, own=True, kept=True)
+    assert "Today the device is 50.0 % slower" in _in_words(found, own=True, kept=True)
     assert _in_words(found, own=True, kept=True).endswith("the cost latency uses that.")
     published = _in_words(found, own=False, kept=False)
     assert "Today" not in published
@@ -109,7 +109,7 @@ def test_the_command_that_checks_a_table_is_a_shell_s(table):
 
 def test_an_engine_that_is_not_installed(tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "openvino", None)
-    with pytest.raises(ConfigError, match=r"needs the package openvino.*pip install nat-core\[openvino\]"):
+    with pytest.raises(ConfigError, match=r"needs the package openvino.*pip install 'nat-core\[openvino\]'"):
         ask("latency", "build", "--engine", "openvino", "--out", tmp_path / "t.yaml")
 
 

@@ -436,7 +436,7 @@ def test_the_table_says_what_was_compared(problem):
     share = table.standings[0].share(12)
     assert f"{np.median(share):.3f} ({share.min():.3f}…{share.max():.3f})" in first
     assert "–" in first
-    for word in ("the whole space", "after 12", "after 20", "90% at", "rows, 20% failing", "as many successful"):
+    for word in ("the whole space", "after 12", "after 20", "90 % at", "rows, 20 % failing", "as many successful"):
         assert word in text
 
 
