@@ -195,11 +195,11 @@ class TestingEstimator(Estimator, Protocol):
 class Learner(Protocol):
     """Something that learns in iterations, and can save and load what it learnt."""
 
-    def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
+    def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> Sequence[float] | None:
         """Learn on the architectures X for iteration `iteration` of 0 … `iterations`.
 
         What it learns depends on its state, X and the iteration alone: adapting again from a saved state gives the
-        same state.
+        same state. It may give the mean training loss of each epoch, which stays with the run.
         """
 
     def save(self, file: Path) -> None:
@@ -231,8 +231,8 @@ class ResumableLearner(Learner, Protocol):
 
     def adapt_resumably(
         self, X: Encodings, iteration: int, iterations: int, progress: Progress, checkpoint: Checkpoint
-    ) -> None:
-        """As `adapt`, from what the checkpoint holds, if it holds anything. Comes to the same state, bit by bit."""
+    ) -> Sequence[float] | None:
+        """As `adapt`, from what the checkpoint holds, if it holds anything. Comes to the same, bit by bit."""
 
 
 @runtime_checkable

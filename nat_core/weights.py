@@ -12,8 +12,9 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,11 +58,12 @@ class WeightStore:
         if self._estimators and self._journal.first("adapted", iteration=iteration) is None:
             self.hold(self.version)
             start = time.perf_counter()
-            before = self._adapt(iteration, progress)
+            before, losses = self._adapt(iteration, progress)
             adapted = time.perf_counter()
             files = self._save(iteration)
             seconds, saving = round(before + adapted - start, 4), round(time.perf_counter() - adapted, 4)
-            self._journal.append("adapted", iteration=iteration, files=files, seconds=seconds, saving=saving)
+            done = {"files": files, "losses": losses, "seconds": seconds, "saving": saving}
+            self._journal.append("adapted", iteration=iteration, **done)
             self._forget(iteration - 1)
         self._forget_unfinished(iteration)
         self.version = iteration if self._estimators else INITIAL
@@ -91,19 +93,21 @@ class WeightStore:
             raise StateError(f"the weights of iteration {version} in {self.folder} could not be made again: {fault}")
         self._forget_unfinished(version)
 
-    def _adapt(self, iteration: int, progress: Progress) -> float:
-        """Adapt from the version in memory; the seconds of it that earlier processes had spent."""
+    def _adapt(self, iteration: int, progress: Progress) -> tuple[float, dict[str, list[float | None]]]:
+        """Adapt from the version in memory; the seconds of it that earlier processes had spent, and the losses."""
         iterations, X = self._inputs[iteration]
-        self._held, before = _UNSURE, 0.0
+        self._held, before, losses = _UNSURE, 0.0, dict[str, list[float | None]]()
         for name, estimator in self._estimators.items():
             if isinstance(estimator, ResumableLearner):
                 checkpoint = self._checkpoint(iteration, name)
-                estimator.adapt_resumably(X.copy(), iteration, iterations, progress, checkpoint)
+                said = estimator.adapt_resumably(X.copy(), iteration, iterations, progress, checkpoint)
                 before += checkpoint.before
             else:
-                estimator.adapt(X.copy(), iteration, iterations, progress)
+                said = estimator.adapt(X.copy(), iteration, iterations, progress)
+            if said is not None:
+                losses[name] = _recordable(name, said)
         self._held = iteration
-        return before
+        return before, losses
 
     def _checkpoint(self, iteration: int, name: str) -> CheckpointFile:
         """Where a learner keeps how far it has come in an iteration."""
@@ -171,6 +175,15 @@ class WeightStore:
 
     def _unfinished(self, version: int) -> Path:
         return self.folder / f"{version:04d}{_UNFINISHED}"
+
+
+def _recordable(name: str, losses: Sequence[float]) -> list[float | None]:
+    """The losses as a record holds them: what is no number is null. A plugin that gives anything else loses no run."""
+    try:
+        return [loss if math.isfinite(loss) else None for loss in map(float, losses)]
+    except (TypeError, ValueError) as error:
+        log.warning("the losses of %s are left out, for they are no numbers: %s", name, error)
+        return []
 
 
 def _digest(content: bytes) -> str:

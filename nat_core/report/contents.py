@@ -56,6 +56,7 @@ def run_contents(story: Story) -> Contents:
         "iterations": _iterations(story),
         "hypervolume_method": story.summaries[-1].hypervolume_method,
         "predictions": _predictions(story, place),
+        "training": _training(story),
         "adaptation": _adaptation(story),
         "choices": [asdict(s) for s in shares(drawings, [drawings[i] for i in on_front], words)],
         "failures": [
@@ -185,6 +186,20 @@ def _predictions(story: Story, place: Mapping[tuple[int, ...], int]) -> list[Con
         ]
         if rows:
             found.append({"objective": c, "rows": rows})
+    return found
+
+
+def _training(story: Story) -> list[Contents]:
+    """What was learnt from: for each costly objective iteration, epoch and the mean loss of that, null for none."""
+    found = []
+    for name in story.costly:
+        rows = [
+            [iteration, epoch, None if loss is None else _short(loss)]
+            for iteration, losses in story.losses(name).items()
+            for epoch, loss in enumerate(losses, start=1)
+        ]
+        if rows:
+            found.append({"objective": story.names.index(name), "rows": rows})
     return found
 
 

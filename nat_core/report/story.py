@@ -143,6 +143,14 @@ class Story:
         rows = [[at[v] for v in versions] for at in seen.values() if len(at) == len(versions)]
         return (versions, rows) if len(versions) > 1 and rows else ([], [])
 
+    def losses(self, name: str) -> dict[int, list[float | None]]:
+        """Iteration → the mean training loss of each epoch of its adaptation, where the estimator gave any.
+
+        A loss that was no number is None. Older journals have none at all.
+        """
+        found = {r["iteration"]: list(r.get("losses", {}).get(name, ())) for r in self.of("adapted")}
+        return {iteration: losses for iteration, losses in found.items() if losses}
+
     @cached_property
     def seconds(self) -> list[dict[str, float]]:
         """By iteration: seconds of adapting, measuring and searching."""

@@ -84,22 +84,22 @@ class Top1Error:
     def _test(self) -> Batches:
         return batches(self.data.test, self.data, self.device)
 
-    def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> None:
-        """Train the supernet on architectures drawn from the marginals of X."""
-        self._adapt(X, iteration, iterations, progress)
+    def adapt(self, X: Encodings, iteration: int, iterations: int, progress: Progress) -> list[float]:
+        """Train the supernet on architectures drawn from the marginals of X; the mean loss of each epoch."""
+        return self._adapt(X, iteration, iterations, progress)
 
     def adapt_resumably(
         self, X: Encodings, iteration: int, iterations: int, progress: Progress, checkpoint: Checkpoint
-    ) -> None:
+    ) -> list[float]:
         """As `adapt`, from what the checkpoint holds."""
-        self._adapt(X, iteration, iterations, progress, checkpoint)
+        return self._adapt(X, iteration, iterations, progress, checkpoint)
 
     def _adapt(
         self, X: Encodings, iteration: int, iterations: int, progress: Progress, checkpoint: Checkpoint | None = None
-    ) -> None:
-        how, schedule = self.data.augmentation, self.schedule
+    ) -> list[float]:
+        how, of = self.data.augmentation, (self.schedule, iteration, iterations)
         with self._threads():
-            adapt(self.supernet, self.space, self.train, how, X, schedule, iteration, iterations, progress, checkpoint)
+            return adapt(self.supernet, self.space, self.train, how, X, *of, progress, checkpoint)
 
     def save(self, file: Path) -> None:
         """Write the supernet's state as safetensors."""

@@ -32,8 +32,10 @@ def adapt(
     iterations: int,
     progress: Progress,
     checkpoint: Checkpoint | None = None,
-) -> None:
-    """Train the supernet in place for one iteration. The same weights, X and iteration give the same result.
+) -> list[float]:
+    """Train the supernet in place for one iteration; the mean loss of each epoch.
+
+    The same weights, X and iteration give the same result.
 
     With an average of the weights, the average is what is measured and saved, and what the next iteration begins from:
     so the weights are the whole state, as without it. In the middle of an iteration they are not: a checkpoint
@@ -49,4 +51,4 @@ def adapt(
         rate=lambda step: schedule.rate(iteration, step, iterations, len(train)),
         purpose=purpose,
     )
-    Training(supernet, schedule, train.labels.device).follow(course, progress, checkpoint)
+    return Training(supernet, schedule, train.labels.device).follow(course, progress, checkpoint)

@@ -88,7 +88,8 @@ class SubnetTraining:
             purpose=f"{PART} {epoch}",
         )
         with threads_of(self.threads):
-            return Training(alone, schedule, self.device).follow(course, progress, checkpoint)
+            (loss,) = Training(alone, schedule, self.device).follow(course, progress, checkpoint)
+        return loss
 
     def save(self, file: Path) -> None:
         """Write the network as safetensors."""

@@ -88,7 +88,8 @@ class SupernetTraining:
             purpose=purpose,
         )
         with of._threads():  # noqa: SLF001 - of one package
-            return Training(of.supernet, schedule, of.device).follow(course, progress, checkpoint)
+            (loss,) = Training(of.supernet, schedule, of.device).follow(course, progress, checkpoint)
+        return loss
 
     def measure(self) -> Mapping[str, float]:
         """The errors of the largest and the smallest network, at the largest resolution."""

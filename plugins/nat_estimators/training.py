@@ -77,27 +77,30 @@ class Training:
         self.pace = 1.0  # of the learning rate
         self.rollbacks = 0
 
-    def follow(self, course: Course, progress: Progress, checkpoint: Checkpoint | None = None) -> float:
+    def follow(self, course: Course, progress: Progress, checkpoint: Checkpoint | None = None) -> list[float]:
         """Learn a course; leave the supernet in eval mode, with the averaged weights where there are such.
 
-        Gives the mean loss. Raises `FailureBudgetError` where the loss does not stay finite, and `ResourceError` where
-        memory does not suffice; the weights are those of the last good stretch then. With a checkpoint it goes on from
-        what that holds, and comes to the same weights and loss.
+        Gives the mean loss of each epoch. Raises `FailureBudgetError` where the loss does not stay finite, and
+        `ResourceError` where memory does not suffice; the weights are those of the last good stretch then. With a
+        checkpoint it goes on from what that holds, and comes to the same weights and losses.
         """
-        start, total = 0, 0.0
+        start, n = 0, self._epoch(course)
+        sums = [0.0] * math.ceil(len(course.lessons) / n)
         belongs = {} if checkpoint is None else self._belongs(course)
         if checkpoint is not None and (kept_before := checkpoint.load()) is not None:
-            start, total = self._taken_up(kept_before, belongs)
+            start, sums = self._taken_up(kept_before, belongs, sums)
         self.supernet.train()
         try:
             while start < len(course.lessons):
                 stretch = range(start, min(start + STRETCH, len(course.lessons)))
                 kept = self._copy()
                 outcome = self._attempt(course, stretch, progress)
-                if isinstance(outcome, float):
-                    start, total = stretch.stop, total + outcome
+                if isinstance(outcome, dict):
+                    start = stretch.stop
+                    for epoch, part in outcome.items():
+                        sums[epoch] += part
                     if checkpoint is not None and start < len(course.lessons):
-                        checkpoint.offer(partial(self._packed, belongs, start, total), start, len(course.lessons))
+                        checkpoint.offer(partial(self._packed, belongs, start, sums), start, len(course.lessons))
                 else:
                     self._restore(*kept)
                     self._react(outcome, stretch)
@@ -105,19 +108,24 @@ class Training:
                 _copy_into(self.state, self.average)
         finally:
             self.supernet.eval()
-        return total / max(len(course.lessons), 1)
+        return [total / min(n, len(course.lessons) - epoch * n) for epoch, total in enumerate(sums)]
 
-    def _attempt(self, course: Course, stretch: range, progress: Progress) -> float | _Fault:
-        """The sum of the losses of a stretch, or why it has to be done again."""
-        losses = torch.zeros((), device=self.device)
+    def _epoch(self, course: Course) -> int:
+        """Steps in an epoch."""
+        return max(course.n_images // self.schedule.batch_size, 1)
+
+    def _attempt(self, course: Course, stretch: range, progress: Progress) -> dict[int, float] | _Fault:
+        """The sum of the losses of a stretch by the epochs that it is in, or why it has to be done again."""
+        losses = dict[int, Tensor]()
         try:
             for step in stretch:
                 progress("adapt", step, len(course.lessons))
-                losses = losses + self._step(course, step)
-                if self.device.type == "cpu" and not math.isfinite(losses.item()):  # elsewhere it would have to wait
+                epoch = step // self._epoch(course)
+                losses[epoch] = losses.get(epoch, torch.zeros((), device=self.device)) + self._step(course, step)
+                if self.device.type == "cpu" and not math.isfinite(losses[epoch].item()):  # elsewhere it would wait
                     return _Fault.NOT_FINITE
-            total = losses.item()
-            return total if math.isfinite(total) and self._finite() else _Fault.NOT_FINITE
+            sums = {epoch: loss.item() for epoch, loss in losses.items()}
+            return sums if all(map(math.isfinite, sums.values())) and self._finite() else _Fault.NOT_FINITE
         except (RuntimeError, MemoryError) as error:
             if not out_of_memory(error):
                 raise
@@ -228,29 +236,30 @@ class Training:
             "steps in a stretch": STRETCH,
         }
 
-    def _packed(self, belongs: dict[str, Any], step: int, total: float) -> bytes:
+    def _packed(self, belongs: dict[str, Any], step: int, sums: list[float]) -> bytes:
         """The state between two stretches."""
         reactions = {"at_once": self.at_once, "pace": self.pace, "rollbacks": self.rollbacks}
-        place = {"step": step, "total": total, "scale": self.scaler.state_dict(), **reactions}
+        place = {"step": step, "losses": sums, "scale": self.scaler.state_dict(), **reactions}
         return snapshot.pack(self._changing(), {"belongs": belongs, **place})
 
-    def _taken_up(self, content: bytes, belongs: dict[str, Any]) -> tuple[int, float]:
-        """Take a state that was kept: the step to go on with, and the sum of the losses before. All of it, or none."""
+    def _taken_up(self, content: bytes, belongs: dict[str, Any], none: list[float]) -> tuple[int, list[float]]:
+        """Take a state that was kept: the step to go on with, and the sums of the losses before. All of it, or none."""
         try:
             facts = snapshot.facts(content)
             before = dict(facts["belongs"])
             if other := [name for name, value in belongs.items() if before.get(name) != value]:
                 log.warning("that state is of no use, for its %s changed: beginning anew", " and ".join(other))
-                return 0, 0.0
+                return 0, none
             tensors = snapshot.unpack(content, self._changing())
             at_once, pace, rollbacks = int(facts["at_once"]), float(facts["pace"]), int(facts["rollbacks"])
-            step, total, scale = int(facts["step"]), float(facts["total"]), dict(facts["scale"])
+            step, scale = int(facts["step"]), dict(facts["scale"])
+            sums = [float(total) for total, _ in zip(facts["losses"], none, strict=True)]
         except (KeyError, TypeError, ValueError) as error:
             log.warning("that state cannot be used (%r): beginning anew", error)
-            return 0, 0.0
+            return 0, none
         self._restore((tensors[name] for name in self._changing()), scale)
         self.at_once, self.pace, self.rollbacks = at_once, pace, rollbacks
-        return step, total
+        return step, sums
 
     def _finite(self) -> bool:
         """Whether every weight is a number. A norm that overflows counts as none."""

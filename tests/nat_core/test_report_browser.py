@@ -111,6 +111,28 @@ def test_the_arrow_keys_go_along_the_front(show, contents):
     assert b.texts("[aria-live]")[0].startswith(name(contents, order[-1]))
 
 
+CURVE = "[...document.querySelectorAll('.chart svg')].filter(e => e.ariaLabel.startsWith('Training loss'))"
+
+
+def test_the_training_loss_is_a_curve_that_a_screen_reader_hears(show, contents):
+    b = show(contents)
+    title = "Training loss by epoch of adaptation"
+    assert b.ask(f"{CURVE}.map(e => e.ariaLabel)") == [f"{title}. mean loss: from 2.000 to 0.4286."]
+    assert b.ask(f"{CURVE}[0].querySelectorAll('path.dot').length") == 12
+    assert {"5", "10"} <= set(b.ask(f"[...{CURVE}[0].querySelectorAll('text')].map(e => e.textContent)"))
+    assert b.ask(f"{CURVE}[0].querySelectorAll('line.even').length") == 3  # where an iteration begins
+    rows = b.ask(f"[...document.querySelector('[aria-label=\"{title}\"] tbody').rows].map(r => r.innerText)")
+    assert len(rows) == 12
+
+
+def test_a_run_that_has_only_warmed_up_shows_its_curve_and_one_without_losses_none(show):
+    assert show(run_contents(story(8, 0))).ask(f"{CURVE}.length") == 1
+    made = story()
+    for record in made.of("adapted"):
+        record.pop("losses")
+    assert show(run_contents(made)).ask(f"{CURVE}.length") == 0
+
+
 def test_the_table_sorts_by_a_heading(show, contents):
     b = show(contents)
     front = [contents["points"][i] for i in contents["front"]]

@@ -165,6 +165,25 @@ def test_adaptation_follows_the_networks_that_all_versions_measured():
     assert adaptation["median"] == pytest.approx(np.median(adaptation["lines"], axis=0).tolist(), rel=1e-5)
 
 
+def test_the_training_loss_of_every_epoch_and_iteration():
+    (training,) = run_contents(story())["training"]
+    assert training["objective"] == 0
+    assert [row[:2] for row in training["rows"]] == [[i, epoch] for i in range(4) for epoch in (1, 2, 3)]
+    assert [row[2] for row in training["rows"][:4]] == [2.0, 1.5, 1.2, 1.0]
+
+
+def test_an_older_journal_has_no_losses_and_one_that_is_no_number_is_a_gap():
+    made = story()
+    first, second, *_ = made.of("adapted")
+    first.pop("losses")
+    second["losses"]["top1_error"][1] = None
+    (training,) = run_contents(made)["training"]
+    assert [row[2] for row in training["rows"][:3]] == [1.0, None, 0.75]
+    for record in made.of("adapted"):
+        record.pop("losses", None)
+    assert run_contents(made)["training"] == []
+
+
 def test_nothing_measured_is_a_page_that_says_why():
     config = RunConfig(space="toy", data="photos")
     empty = Story("r", config, {}, Named(), [{"kind": "begun"}])

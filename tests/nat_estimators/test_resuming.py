@@ -7,6 +7,7 @@ import itertools
 import math
 import os
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from nat_core import checkpoints, plugins
 from nat_core.contracts import ResumableLearner, ResumablePretrainer
 from nat_core.encoding import as_encodings
 from nat_core.errors import ResourceError
-from nat_core.journal import Journal
+from nat_core.journal import Journal, read
 from nat_core.pretraining import PretrainConfig, Pretraining, pretrain
 from nat_core.weights import WeightStore
 from nat_estimators import snapshot, training
@@ -60,8 +61,14 @@ class Steps(list):
 
 def trained(space, data, checkpoint, schedule=SHORT, net=None, progress=None, iteration=0, iterations=2):
     net = net or space.supernet(4)
+    losses(space, data, checkpoint, schedule, net, progress, iteration, iterations)
+    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
+
+
+def losses(space, data, checkpoint, schedule=SHORT, net=None, progress=None, iteration=0, iterations=2):
+    net = net or space.supernet(4)
     train = batches(data.train, data, torch.device("cpu"))
-    adapt(
+    return adapt(
         net,
         space,
         train,
@@ -73,7 +80,6 @@ def trained(space, data, checkpoint, schedule=SHORT, net=None, progress=None, it
         Steps() if progress is None else progress,
         checkpoint,
     )
-    return {name: tensor.clone() for name, tensor in net.state_dict().items()}
 
 
 def same(a, b):
@@ -101,6 +107,22 @@ def test_from_any_stretch_it_comes_to_the_same_weights(space, data, name):
         steps = Steps()
         assert same(trained(space, data, Memory(state), schedule, progress=steps), expected)
         assert steps == list(range(done, STEPS))
+
+
+def test_the_loss_of_each_epoch_is_the_same_wherever_it_was_cut_short(space, data):
+    """Stretches of 5 steps, epochs of 6: a state may lie in the middle of one."""
+    whole = Memory()
+    expected = losses(space, data, whole)
+    assert len(expected) == SHORT.warmup_epochs
+    assert all(0 < loss < 10 for loss in expected)
+    for state in whole.kept.values():
+        assert losses(space, data, Memory(state)) == expected
+
+
+def test_the_loss_of_an_epoch_is_the_mean_of_its_steps(space, data, monkeypatch):
+    monkeypatch.setattr(training.Training, "_step", lambda _self, _course, step: torch.tensor(float(step)))
+    assert losses(space, data, None) == [2.5, 8.5, 14.5, 20.5]
+    assert losses(space, data, None, replace(SHORT, warmup_epochs=0)) == []
 
 
 class Faulty(torch.nn.Module):
@@ -230,6 +252,30 @@ def test_killed_in_the_middle_of_adaptations_a_run_comes_to_the_same_file(estima
             assert lives < 9
         assert lives >= 2  # without checkpoints no process would ever come beyond its first steps
         assert (folder / "weights" / "0001" / "top1_error").read_bytes() == expected
+        assert told(folder) == told(tmp_path / "whole")
+    assert [len(found["top1_error"]) for found in told(tmp_path / "whole")] == [4, 3]
+
+
+def told(folder):
+    """The losses in the journal."""
+    return [record["losses"] for record in read(folder / "journal.jsonl")]
+
+
+@pytest.mark.parametrize(
+    ("said", "recorded"),
+    [
+        (None, {}),
+        ([], {"odd": []}),
+        (np.array([1.5, math.nan, math.inf], np.float32), {"odd": [1.5, None, None]}),
+        (["high"], {"odd": []}),
+        (3, {"odd": []}),
+    ],
+)
+def test_whatever_a_learner_says_of_its_losses_the_run_goes_on(tmp_path, said, recorded):
+    odd = SimpleNamespace(adapt=lambda *_: said, save=lambda file: file.write_bytes(b"x"))
+    with Journal(tmp_path / "journal.jsonl") as journal:
+        WeightStore(tmp_path / "weights", {"odd": odd}, journal).advance(0, 1, ALL[:4], Steps())
+    assert told(tmp_path) == [recorded]
 
 
 def test_damaged_it_begins_anew(estimator, tmp_path, caplog):

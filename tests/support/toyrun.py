@@ -73,6 +73,7 @@ class Estimator:
     def adapt(self, X, iteration, iterations, progress):
         progress("adapt", 0, 1)
         self.centre = np.sin(self.centre + X.mean(axis=0)) + X[-1] / 3 + iteration / iterations
+        return [float(self.centre.sum())]
 
     def save(self, file: Path):
         descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
@@ -98,9 +99,10 @@ class Stepping(Estimator):
         start = 0 if kept is None else kept[0]
         self.centre = self.centre if kept is None else np.frombuffer(kept[1:])
         for step in range(start, self.STEPS):
-            self.adapt(X + step, iteration, iterations, progress)
+            losses = self.adapt(X + step, iteration, iterations, progress)
             if step + 1 < self.STEPS:
                 checkpoint.offer(lambda: bytes([step + 1]) + self.centre.tobytes(), step + 1, self.STEPS)  # noqa: B023
+        return losses
 
 
 class Surrogate:

@@ -27,7 +27,7 @@ function framed(width, height, label, x, y, options = {}) {
   const sy = scale(y.objective, y.range, bottom, top, Math.max(Math.floor((bottom - top) / 52), 2));
   const left = 14 + 7 * Math.max(...sy.ticks.map((t) => t.text.length), 1);
   const sx = scale(x.objective, x.range, left, width - right, Math.max(Math.floor((width - left) / 90), 2));
-  if (options.whole) sx.ticks = sx.ticks.filter((t) => /^[\d,]+$/.test(t.text));
+  if (options.whole) sx.ticks = sx.ticks.map((t) => ({...t, text: t.text.replace(/\.0+$/, '')})).filter((t) => /^[\d,]+$/.test(t.text));
   const picture = svg('svg', {viewBox: `0 0 ${width} ${height}`, width, height, role: 'img', 'aria-label': label});
   for (const tick of sy.ticks) {
     picture.append(svg('line', {class: 'grid', x1: left, x2: width - right, y1: tick.at, y2: tick.at}));
@@ -101,6 +101,7 @@ function lines(title, x, y, series, options = {}) {
     for (const at of options.levels || []) {
       if (at >= f.sy.low && at <= f.sy.high) f.picture.append(svg('line', {class: 'even', x1: f.left, x2: f.right, y1: f.sy.map(at), y2: f.sy.map(at)}));
     }
+    for (const at of options.starts || []) f.picture.append(svg('line', {class: 'even', x1: f.sx.map(at), x2: f.sx.map(at), y1: f.top, y2: f.bottom}));
     for (const row of options.behind || []) {
       f.picture.append(svg('path', {class: 'thin', d: path(row.map((v, i) => [f.sx.map(x.values[i]), f.sy.map(v)]))}));
     }
@@ -128,8 +129,10 @@ function lines(title, x, y, series, options = {}) {
     const hint = svg('text', {class: 'strong halo hint'});
     f.picture.append(hint);
     nearest(f.picture, points, 28, (p) => {
-      hint.textContent = p && p.i !== p.s.values.length - 1 ? `${series.length > 1 ? `${p.s.name} ` : ''}${p.s.text(p.value)}` : '';
-      if (p) furnish(hint, {x: Math.min(p.x, f.right - 60), y: Math.max(p.y - 10, 24), 'text-anchor': 'middle'}, []);
+      const last = p && p.i === p.s.values.length - 1;
+      hint.textContent = p && p.s.hint ? p.s.hint(p.i) : p && !last ? `${series.length > 1 ? `${p.s.name} ` : ''}${p.s.text(p.value)}` : '';
+      const half = p && p.s.hint ? Math.max(60, 3.7 * hint.textContent.length) : 60;
+      if (p) furnish(hint, {x: Math.min(Math.max(p.x, f.left + half - 60), f.right - half), y: Math.max(p.y - 10, 24), 'text-anchor': 'middle'}, []);
     });
     return f.picture;
   });

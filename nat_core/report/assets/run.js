@@ -333,13 +333,14 @@ function tableSection(about, selection) {
 
 function progressSection(run) {
   const steps = run.iterations.map((_, i) => i);
-  if (steps.length < 2) return null;
+  if (steps.length < 2 && !run.training.length) return null;
   const plainly = {label: 'iteration', unit: ''};
   const x = {objective: plainly, range: [0, Math.max(steps.at(-1), 1)], values: steps, whole: true};
   const volumes = run.iterations.map((r) => r.hypervolume);
   const share = {label: `hypervolume${run.hypervolume_method === 'exact' ? '' : ` by ${run.hypervolume_method}`}`, unit: ''};
-  const panels = [html('figure', {}, lines('Hypervolume by iteration', x, {objective: share, range: ranged(volumes, 0.15)}, [{name: 'hypervolume', values: volumes, text: (v) => v.toFixed(3)}]),
-    html('p', {class: 'note'}, 'The share of the box up to the worst of the first sample that the front dominates. It may fall where new weights made measured networks worse.'))];
+  const panels = [];
+  if (steps.length > 1) panels.push(html('figure', {}, lines('Hypervolume by iteration', x, {objective: share, range: ranged(volumes, 0.15)}, [{name: 'hypervolume', values: volumes, text: (v) => v.toFixed(3)}]),
+    html('p', {class: 'note'}, 'The share of the box up to the worst of the first sample that the front dominates. It may fall where new weights made measured networks worse.')));
   const ranked = run.objectives.filter((o) => run.iterations.some((r) => typeof r.correlation[o.name] === 'number'));
   if (ranked.length) {
     const series = ranked.map((o) => ({name: o.label, values: run.iterations.map((r) => r.correlation[o.name] ?? null), text: (v) => v.toFixed(2)}));
@@ -348,6 +349,7 @@ function progressSection(run) {
       series.length > 1 ? seriesLegend(series.map((s) => s.name)) : null,
       html('p', {class: 'note'}, 'How well the surrogate ranked each batch before it was measured: 1 is the right order, 0 is chance. A batch is small, so it jumps.')));
   }
+  panels.push(...run.training.map((t) => trainingFigure(run, t)));
   for (const a of run.adaptation) {
     const o = run.objectives[a.objective];
     const at = {objective: {label: 'weights after iteration', unit: ''}, range: [a.versions[0], a.versions.at(-1)], values: a.versions, whole: true};
@@ -362,7 +364,27 @@ function progressSection(run) {
   const notes = run.iterations.flatMap((r, i) => Object.entries(r.surrogates).map(([name, text]) => [`iteration ${i}, ${name}`, text]));
   return section('Iteration by iteration', null, html('div', {class: 'pair'}, panels),
     html('details', {}, html('summary', {}, 'The same as a table'), plainTable('Iterations', heads, rows)),
+    run.training.map((t) => html('details', {}, html('summary', {}, `${trainingTitle(run, t)} as a table`),
+      plainTable(trainingTitle(run, t), ['iteration', 'epoch', 'mean loss'], t.rows.map(([i, epoch, loss]) => [String(i), String(epoch), lossText(loss)])))),
     notes.length ? html('details', {}, html('summary', {}, 'What the surrogates said of themselves'), definitions(notes)) : null);
+}
+
+const lossText = (loss) => (loss === null ? '–' : loss.toPrecision(4));
+const trainingTitle = (run, t) => `Training loss${run.training.length > 1 ? ` for ${run.objectives[t.objective].label}` : ''} by epoch of adaptation`;
+
+/** How the supernet learnt: the mean loss of every epoch, one iteration behind the other. */
+function trainingFigure(run, told) {
+  const {rows} = told;
+  const places = rows.map((_, n) => n + 1);
+  const starts = places.filter((n) => n > 1 && rows[n - 1][0] !== rows[n - 2][0]);
+  const x = {objective: {label: 'epoch of adaptation', unit: ''}, range: [1, Math.max(places.length, 2)], values: places, whole: true};
+  const losses = rows.map(([, , loss]) => loss);
+  const place = ([i, epoch]) => `iteration ${i}, epoch ${epoch}: `;
+  const series = {name: 'mean loss', values: losses, text: lossText, hint: (n) => place(rows[n]) + lossText(losses[n])};
+  const iterations = new Set(rows.map(([i]) => i));
+  const some = iterations.size < run.iterations.length ? ` The journal holds it of ${iterations.size} of the ${run.iterations.length} adaptations.` : '';
+  return html('figure', {}, lines(trainingTitle(run, told), x, {objective: {label: 'mean training loss', unit: ''}, range: ranged(losses.filter((v) => v !== null), 0.15)}, [series], {starts: starts.map((n) => n - 0.5)}),
+    html('p', {class: 'note'}, `Adaptation: the loss that training lowers, over the networks and pictures of each epoch.${starts.length ? ' A line from top to bottom is where the next iteration begins, with new networks.' : ''}${some}`));
 }
 
 function seriesLegend(names) {
