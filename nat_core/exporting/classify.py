@@ -45,5 +45,5 @@ def tell(load: Callable[[], Callable[[Any], Any]], folder: Path, files: list[str
         with Image.open(file) as image:
             logits = network(prepared(image, about)[None])[0]
         odds = np.exp(logits - logits.max()) / np.exp(logits - logits.max()).sum()
-        best = [f"{classes[i]} {100 * odds[i]:.1f} %" for i in np.argsort(-odds)[:5]]
+        best = [f"{classes[i]} {odds[i]:.1%}" for i in np.argsort(-odds)[:5]]  # one word, which programs split off
         sys.stdout.write("\t".join([file, *best]) + "\n")
