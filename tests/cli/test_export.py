@@ -130,6 +130,28 @@ def test_the_files_compute_what_the_network_computes(exported, form):
     assert not list(folder.parent.glob(".*"))
 
 
+@pytest.mark.parametrize("form", ["onnx", "openvino"])
+def test_in_8_bits(exported, environment, pictures, form):
+    """Smaller, as its card says; what that costs is measured by running it, and said; it runs where there is no nat."""
+    folder, about = exported(form, "--quantize", "int8")
+    plain, exact = exported(form)
+    assert (about["precision"], exact["precision"]) == ("int8", "fp32")
+    sizes = [sum((f / name).stat().st_size for name in exact["files"]) for f in (folder, plain)]
+    assert sizes[0] < sizes[1] / 2
+    parity = about["parity"]
+    assert parity["top1_error"]["framework"] == exact["parity"]["top1_error"]["framework"]
+    assert parity["max_logit_error"] > exact["parity"]["max_logit_error"]
+    assert 0.5 < parity["top1_agreement"] <= 1  # the answers are the network's own, most of them
+    errors = parity["top1_error"]
+    card = (folder / "README.md").read_text()
+    said = [f"{100 * errors[which]:.2f} %" for which in ("file", "framework")]
+    assert f"top-1 error of these files {said[0]}, of the framework {said[1]}" in card
+    assert "in int8" in card
+    done = clean_environment.run(environment(form), folder / "classify.py", *pictures[2], cwd=folder.parent)
+    assert done.returncode == 0, done.stderr
+    assert sum(line.startswith(str(pictures[2][0].parent)) for line in done.stdout.splitlines()) == len(pictures[2])
+
+
 def test_the_card_and_its_form_for_programs(exported, tiny_run):
     folder, about = exported("onnx")
     run = tomllib.loads((tiny_run[0] / "run.toml").read_text())
