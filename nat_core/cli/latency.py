@@ -18,7 +18,7 @@ from nat_core.config import part_name
 from nat_core.contracts import BuildableOperators, Engine, Progress, SearchSpace
 from nat_core.durable import publish_text
 from nat_core.errors import ConfigError
-from nat_core.latency.building import EFFORTS, Build, build, plan, require_new
+from nat_core.latency.building import Build, build, plan, require_new
 from nat_core.latency.measuring import Effort
 from nat_core.latency.tables import LatencyTable, choose, devices, text_of
 from nat_core.latency.verifying import Verified, noted, verify
@@ -91,7 +91,7 @@ def build_command(
         "seed": seed,
     }
     planned = plan(built, occurrences, seed)
-    work = Build(planned, timer, out, name, identity, EFFORTS, batch, seed)
+    work = Build(planned, timer, out, name, identity, Effort(), batch, seed)
     said = f"What is measured stands in {work.journal}; the same command goes on."
     with noted_stop(lambda: said), _shown() as (console, progress):
         parts = f"{len(planned.operators):,} operators, and {len(planned.rows):,} networks made of them"
@@ -147,7 +147,7 @@ def verify_command(
         raise ConfigError(f"the space {space} cannot make its operators, so they cannot be measured")
     with noted_stop(lambda: "Nothing was written."), _shown() as (console, progress):
         console.print(f"{networks} networks, with {_engine_in_words(timer)}", highlight=False, soft_wrap=True)
-        verified = verify(chosen, built, timer, networks, seed, Effort(most_rounds=21, rounds=9), progress)
+        verified = verify(chosen, built, timer, networks, seed, Effort(), progress)
     kept = keep and bool(about)
     if kept:
         _keep(table, device, chosen, verified)
@@ -178,6 +178,7 @@ def _in_words(found: Verified, *, own: bool, kept: bool) -> str:
     lines = [
         f"Sums are off by {per_cent(found.error, 1)} on average over {len(found.names)} networks ({spanned}).",
         f"Rank correlation with what was measured (Kendall): {found.kendall:.2f}.",
+        f"The same network, prepared anew, differs by {per_cent(found.scatter, 1)}: each was prepared several times.",
         *([f"Today {pace}: without taking that out they are off by {per_cent(found.error_today, 1)}."] if own else []),
         f"Corrected to {scale:.3f} · sum {offset:+.3f} ms they would be off by {corrected}: {verdict}",
     ]

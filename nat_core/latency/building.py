@@ -14,7 +14,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,8 +24,8 @@ from nat_core.durable import on_disk, publish_text
 from nat_core.encoding import Architecture, Encodings, as_architectures, everything
 from nat_core.errors import ConfigError, ResourceError, StateError
 from nat_core.journal import Journal
-from nat_core.latency.fitting import Fit, fit
-from nat_core.latency.measuring import ALL_TOGETHER, Candidate, Effort, Reference, Timing, measure, reference
+from nat_core.latency.fitting import Fit, fit, words
+from nat_core.latency.measuring import Candidate, Effort, Reference, Timing, measure, reference
 from nat_core.latency.operators import reachable
 from nat_core.latency.tables import LatencyTable, devices, text_of
 from nat_core.seeding import rng
@@ -37,7 +36,6 @@ if TYPE_CHECKING:
 FORMAT = 1
 _POOL = 3000  # networks that the design is chosen from
 ALONE, NETWORK = "alone", "network"
-EFFORTS: Mapping[str, Effort] = MappingProxyType({ALONE: ALL_TOGETHER, NETWORK: ALL_TOGETHER})
 
 
 @dataclass(frozen=True)
@@ -124,7 +122,7 @@ class Build:
     file: Path
     name: str  # of the device in the file
     identity: Mapping[str, Any]  # what has to be the same when the build goes on
-    efforts: Mapping[str, Effort]  # by stage
+    effort: Effort
     batch: int
     seed: int
 
@@ -184,8 +182,8 @@ def _build(work: Build, progress: Progress) -> LatencyTable:
         done = {(r["stage"], r["name"]): Timing(r["ms"], r["spread"], r["rounds"]) for r in journal.find("timed")}
         start, beside = time.monotonic(), _reference(work, journal)
         for stage, blocks in (
-            (ALONE, operator_blocks(work.plan, work.efforts[ALONE].block, work.batch)),
-            (NETWORK, network_blocks(work.plan, work.efforts[NETWORK].block, work.batch)),
+            (ALONE, operator_blocks(work.plan, work.effort.block, work.batch)),
+            (NETWORK, network_blocks(work.plan, work.effort.block, work.batch)),
         ):
             _time(work, journal, done, stage, blocks, beside, progress)
         seconds = round(sum(r["seconds"] for r in journal.find("timed")), 1)
@@ -203,7 +201,7 @@ def _reference(work: Build, journal: Journal) -> Reference:
     found = reference(
         work.engine,
         network_candidate(work.plan.space, tuple(row.tolist()), work.batch),
-        work.efforts[ALONE],
+        work.effort,
         None if known is None else known["ms"],
     )
     if known is None:
@@ -226,9 +224,7 @@ def _time(
         waiting = [c for c in block if (stage, c.name) not in done]
         if waiting:
             start = time.monotonic()
-            found = measure(
-                work.engine, waiting, work.efforts[stage], rng(work.seed, f"latency {stage}", number), beside
-            )
+            found = measure(work.engine, waiting, work.effort, rng(work.seed, f"latency {stage}", number), beside)
             seconds = (time.monotonic() - start) / len(found)
             for name, timing in found.items():
                 journal.append("timed", stage=stage, name=name, seconds=round(seconds, 4), **asdict(timing))
@@ -288,7 +284,7 @@ def _table(work: Build, done: Mapping[tuple[str, str], Timing], beside: Referenc
     architectures = [text_form(plan.space, a) for a in as_architectures(plan.rows)]
     alone = np.array([done[ALONE, name].ms for name in names])
     networks = np.array([done[NETWORK, name].ms for name in architectures])
-    found: Fit = fit(plan.counts(), networks, alone)
+    found: Fit = fit(plan.counts(), networks, alone, words(names))
     reference_row = as_architectures(plan.rows[[len(plan.rows) // 2]])[0]
     about = {
         **work.engine.about,

@@ -5,11 +5,14 @@ network it does not, and its neighbours are fused with it. Whole networks say wh
 design in which every operator is in several networks tells them apart far better than timing each by itself does
 (Hotelling, "Some improvements in weighing and other experimental techniques", 1944). The two are joined by ridge
 regression: what operators take alone, put on the networks' scale, is where the estimate is drawn to, as strongly as
-predicts left-out networks best.
+predicts left-out networks best. Operators deviate from it together as well as each for itself: those whose names share
+a word (a kernel, a shape, an expansion) share a part of their deviation, so that networks say something even of an
+operator that is in few of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,19 +33,31 @@ class Fit:
     error: float  # mean absolute error of a left-out network, as a share
 
 
-def fit(counts: NDArray[np.float64], networks: Values, alone: Values) -> Fit:
-    """`counts` (n_networks, n_operators) says how often each operator is in each network; times in ms."""
+def words(names: Sequence[str]) -> NDArray[np.float64]:
+    """Which words, joined by hyphens, are in each name: (n_names, n_words) of 0 and 1."""
+    told = [set(name.split("-")) for name in names]
+    return np.array([[word in some for word in sorted(set().union(*told))] for some in told], dtype=np.float64)
+
+
+def fit(counts: NDArray[np.float64], networks: Values, alone: Values, shared: NDArray[np.float64]) -> Fit:
+    """`counts` (n_networks, n_operators) says how often each operator is in each network; times in ms.
+
+    `shared` (n_operators, n_words) says what operators have in common.
+    """
     drawn_to = _on_the_scale_of_networks(counts, networks, alone)
-    B = counts * drawn_to / networks[:, None]  # an unknown is an operator's relative deviation from `drawn_to`
+    B = counts * drawn_to / networks[:, None]
     r = 1.0 - B.sum(axis=1)
-    U, s, Vt = np.linalg.svd(B, full_matrices=False)
+    # An unknown is a part of the relative deviation from `drawn_to`: an operator's own, or that of all with a word.
+    parts = np.hstack([np.eye(len(alone)), shared])
+    U, s, Vt = np.linalg.svd(B @ parts, full_matrices=False)
     left_out = [_left_out(U, s, r, strength) for strength in _STRENGTHS]
     best = int(np.argmin([np.square(e).sum() for e in left_out]))
     shrunk = s / (s**2 + _STRENGTHS[best])
-    deviation = Vt.T @ (shrunk * (U.T @ r))
+    deviation = parts @ (Vt.T @ (shrunk * (U.T @ r)))
     times = drawn_to * np.maximum(1.0 + deviation, _LEAST)
     noise = np.square(left_out[best]).mean()
-    freedom = np.ones_like(drawn_to) - np.square(Vt.T) @ (s**2 / (s**2 + _STRENGTHS[best]))
+    known = np.square(parts @ Vt.T) @ (s**2 / (s**2 + _STRENGTHS[best]))
+    freedom = np.square(parts).sum(axis=1) - known
     variance = noise * np.maximum(freedom, 0.0) / _STRENGTHS[best]
     return Fit(times, drawn_to * np.sqrt(variance), float(np.abs(left_out[best]).mean()))
 

@@ -28,13 +28,10 @@ class Effort:
     """How long, and how tight."""
 
     burst: float = 0.012  # seconds of one network in a round, at least
-    rounds: int = 5  # at least
-    most_rounds: int = 15
-    interval: float = 0.015  # half of the median's interval, as a share of the median
+    rounds: int = 4  # at least
+    most_rounds: int = 6  # a fit over many networks evens out what is left
+    interval: float = 0.03  # half of the median's interval, as a share of the median
     block: int = 16  # networks prepared at once: they are in memory together
-
-
-ALL_TOGETHER = Effort(rounds=4, most_rounds=6, interval=0.03)  # where a fit over many evens out what is left
 
 
 _BRIEF = Effort(burst=0.004)

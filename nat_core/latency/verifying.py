@@ -1,4 +1,8 @@
-"""`nat latency verify`: whole networks that the table has never seen, against its sums."""
+"""`nat latency verify`: whole networks that the table has never seen, against its sums.
+
+Each is prepared and measured several times over. The same network, prepared anew, lies elsewhere in memory and is
+faster or slower by some percent for as long as it lives, which longer measuring would not even out.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +24,7 @@ from nat_core.latency.tables import LatencyTable, require_all
 from nat_core.seeding import rng
 
 _ENOUGH = 10  # networks that a line is fitted to
+_PASSES = 3  # over all networks, each prepared anew
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Verified:
     sums: Values
     measured: Values  # as fast as the device was when the table was made
     pace: float  # how slow the device was this time: 1 is as then
+    scatter: float  # by how much a network prepared anew differs, as a share: the standard deviation
 
     @property
     def error(self) -> float:
@@ -84,6 +90,7 @@ class Verified:
             "mean_absolute_error_corrected": self.corrected_error,
             "kendall": self.kendall,
             "pace": self.pace,
+            "scatter": self.scatter,
             "scale": scale,
             "offset_ms": offset,
         }
@@ -107,19 +114,28 @@ def verify(
     layers = space.layers(X)
     require_all(table, [operators[i] for i in np.unique(layers[layers >= 0]).tolist()], "the latency table")
     prices = np.array([*map(table.price, operators), 0.0])
-    beside = _reference(table, space, engine, batch, effort)
-    measured, paces = dict[str, float](), list[float]()
     architectures = as_architectures(X)
-    for start in range(0, len(X), effort.block):
-        block = [network_candidate(space, a, batch) for a in architectures[start : start + effort.block]]
-        if beside:
-            paces += [beside.pace() for _ in range(10)]
-        found = measure(engine, block, effort, rng(seed, "latency verify rounds", start), beside)
-        measured |= {name: timing.ms for name, timing in found.items()}
-        progress("networks", len(measured), len(X))
-    names = tuple(text_form(space, a) for a in architectures)
-    pace = float(np.median(paces)) if paces else 1.0
-    return Verified(names, prices[layers].sum(axis=1), np.array([measured[n] for n in names]), pace)
+    passes, paces = list[Values](), list[float]()
+    for repeat in range(_PASSES):
+        beside = _reference(table, space, engine, batch, effort)
+        measured = list[float]()
+        for start in range(0, len(X), effort.block):
+            block = [network_candidate(space, a, batch) for a in architectures[start : start + effort.block]]
+            if beside:
+                paces += [beside.pace() for _ in range(10)]
+            found = measure(engine, block, effort, rng(seed, f"latency verify rounds, pass {repeat}", start), beside)
+            measured += [found[candidate.name].ms for candidate in block]
+            progress("networks", repeat * len(X) + len(measured), _PASSES * len(X))
+        passes.append(np.array(measured))
+    logs = np.log(passes)
+    around = logs - logs.mean(axis=1, keepdims=True)  # a pass as a whole is as slow as its reference happened to lie
+    return Verified(
+        names=tuple(text_form(space, a) for a in architectures),
+        sums=prices[layers].sum(axis=1),
+        measured=np.exp(logs.mean(axis=0)),
+        pace=float(np.median(paces)) if paces else 1.0,
+        scatter=float(np.sqrt(around.var(axis=0, ddof=1).mean())),
+    )
 
 
 def noted(table: LatencyTable, found: Verified) -> LatencyTable:

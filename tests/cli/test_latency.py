@@ -91,7 +91,7 @@ def test_a_setting_comes_before_what_the_table_says(table):
 
 
 def test_what_is_said_of_a_table():
-    found = Verified(tuple("abcdefghijkl"), np.arange(1.0, 13), 2 * np.arange(1.0, 13), 1.5)
+    found = Verified(tuple("abcdefghijkl"), np.arange(1.0, 13), 2 * np.arange(1.0, 13), 1.5, 0.03)
     assert "Today the device is 50.0 % slower" in _in_words(found, own=True, kept=True)
     assert _in_words(found, own=True, kept=True).endswith("the cost latency uses that.")
     published = _in_words(found, own=False, kept=False)

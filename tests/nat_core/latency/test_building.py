@@ -12,7 +12,7 @@ from nat_core import plugins
 from nat_core.contracts import Operator
 from nat_core.encoding import Variable
 from nat_core.errors import ConfigError, ResourceError, StateError
-from nat_core.latency.building import EFFORTS, Build, build, plan
+from nat_core.latency.building import Build, build, plan
 from nat_core.latency.measuring import Effort
 from nat_core.latency.operators import reachable
 from nat_core.latency.tables import devices
@@ -97,7 +97,7 @@ def space():
 
 def work(space, file, engine, **changes):
     identity = {"space": "mbv3", "seed": 0, **changes.pop("identity", {})}
-    return Build(plan(space, 4, 0), engine, file, "bench", identity, EFFORTS, 1, 0, **changes)
+    return Build(plan(space, 4, 0), engine, file, "bench", identity, Effort(), 1, 0, **changes)
 
 
 def test_every_operator_is_in_several_networks(space):
