@@ -81,7 +81,10 @@ class OperatorSpace(SearchSpace, Protocol):
 
 @runtime_checkable
 class BuildableOperators(OperatorSpace, Protocol):
-    """An operator space that can make its operators as they stand in a network, so that they can be timed."""
+    """An operator space that can make its operators as they stand in a network, so that they can be timed.
+
+    Names are words joined by hyphens, such as `kernel:5`: operators that share words are taken to be alike.
+    """
 
     def input_shape(self, architecture: Architecture) -> tuple[int, int, int]:
         """Channels, height and width of the images that an architecture takes."""
