@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from command_line import SMALL_SEARCH, TINY, nat
+from warm import Warm
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run beside other work
 
@@ -22,6 +23,14 @@ def tiny_run(tmp_path_factory):
     """A finished tiny run with all defaults but sizes: its folder and what it printed."""
     folder = tmp_path_factory.mktemp("tiny") / "run"
     return folder, nat("run", "--out", folder, "--json", *TINY, *SMALL_SEARCH)
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory):
+    """Runs command lines in processes that need not import anything."""
+    source = Warm(tmp_path_factory.mktemp("warm"))
+    yield source
+    source.close()
 
 
 @pytest.fixture(scope="session")

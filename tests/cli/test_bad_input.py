@@ -1,12 +1,7 @@
 """A user's mistakes: one clear message, the right exit code, no traceback, nothing lost."""
 
-import os
-import resource
-import subprocess
-import sys
-
 import pytest
-from command_line import SMALL_SEARCH, TINY, nat, start
+from command_line import SMALL_SEARCH, TINY
 
 WRONG_WORDS = {
     "command": (("rnu",), ["rnu", "run"]),
@@ -40,8 +35,14 @@ WRONG_WORDS = {
 }
 
 
+@pytest.fixture
+def nat(warm):
+    """The command line, without the seconds that its imports take."""
+    return warm.nat
+
+
 @pytest.mark.parametrize(("words", "said"), WRONG_WORDS.values(), ids=WRONG_WORDS)
-def test_a_wrong_word(tmp_path, words, said):
+def test_a_wrong_word(tmp_path, words, said, nat):
     outcome = nat(*words, cwd=tmp_path)
     assert outcome.code == 2, outcome
     assert not outcome.out
@@ -50,7 +51,7 @@ def test_a_wrong_word(tmp_path, words, said):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_infeasible_constraint_is_found_before_anything_is_trained(tmp_path):
+def test_an_infeasible_constraint_is_found_before_anything_is_trained(tmp_path, nat):
     """The nearest reachable value is exact: the smallest network of the default space on digits."""
     from nat_core import plugins
 
@@ -63,13 +64,13 @@ def test_an_infeasible_constraint_is_found_before_anything_is_trained(tmp_path):
 
 
 @pytest.mark.parametrize("command", ["resume", "front"])
-def test_a_folder_without_a_run(tmp_path, command):
+def test_a_folder_without_a_run(tmp_path, command, nat):
     outcome = nat(command, tmp_path / "nothing")
     assert outcome.code == 3
     assert "holds no run" in outcome.err
 
 
-def test_a_changed_config_is_refused_and_named(tiny_run):
+def test_a_changed_config_is_refused_and_named(tiny_run, nat):
     folder = tiny_run[0]
     before = _tree(folder)
     outcome = nat("run", "--out", folder, *TINY, *SMALL_SEARCH, "--seed", "7")
@@ -78,7 +79,7 @@ def test_a_changed_config_is_refused_and_named(tiny_run):
     assert _tree(folder) == before
 
 
-def test_an_edited_run_file_is_refused(tmp_path, tiny_run):
+def test_an_edited_run_file_is_refused(tmp_path, tiny_run, nat):
     folder = _copy(tiny_run[0], tmp_path)
     text = (folder / "run.toml").read_text()
     (folder / "run.toml").write_text(text.replace("seed = 0", "seed = 5"))
@@ -88,7 +89,7 @@ def test_an_edited_run_file_is_refused(tmp_path, tiny_run):
 
 
 @pytest.mark.parametrize("content", [b"", b"not toml [", b'space = "mbv3"\nwhat = 1\nseed = "x"\n'])
-def test_a_damaged_run_file_is_refused(tmp_path, tiny_run, content):
+def test_a_damaged_run_file_is_refused(tmp_path, tiny_run, content, nat):
     folder = _copy(tiny_run[0], tmp_path)
     (folder / "run.toml").write_bytes(content)
     before = _tree(folder)
@@ -97,7 +98,7 @@ def test_a_damaged_run_file_is_refused(tmp_path, tiny_run, content):
     assert _tree(folder) == before
 
 
-def test_a_damaged_journal_is_refused(tmp_path, tiny_run):
+def test_a_damaged_journal_is_refused(tmp_path, tiny_run, nat):
     folder = _copy(tiny_run[0], tmp_path)
     lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
     lines[3] = lines[3].replace(b"1", b"2", 1)
@@ -110,14 +111,14 @@ def test_a_damaged_journal_is_refused(tmp_path, tiny_run):
     assert _tree(folder) == before
 
 
-def test_a_missing_journal_is_not_a_fresh_start(tmp_path, tiny_run):
+def test_a_missing_journal_is_not_a_fresh_start(tmp_path, tiny_run, nat):
     folder = _copy(tiny_run[0], tmp_path)
     (folder / "journal.jsonl").unlink()
     assert nat("resume", folder).code == 3
     assert not (folder / "journal.jsonl").exists()
 
 
-def test_a_start_that_was_cut_short_goes_on(tmp_path, tiny_run):
+def test_a_start_that_was_cut_short_goes_on(tmp_path, tiny_run, nat):
     """Killed before `run.toml` was in place: the journal knows what the run is."""
     folder = _copy(tiny_run[0], tmp_path)
     (folder / "run.toml").rename(folder / ".run.toml.draft")
@@ -127,7 +128,7 @@ def test_a_start_that_was_cut_short_goes_on(tmp_path, tiny_run):
     assert (folder / "run.toml").read_text() == (tiny_run[0] / "run.toml").read_text()
 
 
-def test_a_refusal_leaves_a_torn_tail_alone(tmp_path, tiny_run):
+def test_a_refusal_leaves_a_torn_tail_alone(tmp_path, tiny_run, nat):
     folder = _copy(tiny_run[0], tmp_path)
     with (folder / "journal.jsonl").open("ab") as stream:
         stream.write(b'{"kind":"meas')
@@ -136,7 +137,7 @@ def test_a_refusal_leaves_a_torn_tail_alone(tmp_path, tiny_run):
     assert _tree(folder) == before
 
 
-def test_changed_data_are_refused(tmp_path, small_folder):
+def test_changed_data_are_refused(tmp_path, small_folder, nat):
     words = ("run", "--data", small_folder, "--out", tmp_path / "r", "--json", *TINY, *SMALL_SEARCH)
     assert nat(*words).code == 0
     next((small_folder / "light").glob("*.png")).unlink()
@@ -147,15 +148,15 @@ def test_changed_data_are_refused(tmp_path, small_folder):
     assert nat("resume", tmp_path / "r", "--accept", "data").code == 0
 
 
-def test_other_files_in_the_folder_are_left_alone(tmp_path):
+def test_other_files_in_the_folder_are_left_alone(tmp_path, nat):
     (tmp_path / "thesis.txt").write_text("precious")
     outcome = nat("run", "--out", tmp_path, *TINY)
     assert outcome.code == 2
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_two_processes_on_one_folder(tmp_path):
-    first = start("run", "--out", tmp_path / "r", *TINY, *SMALL_SEARCH)
+def test_two_processes_on_one_folder(tmp_path, nat, warm):
+    first = warm.start("run", "--out", tmp_path / "r", *TINY, *SMALL_SEARCH)
     while not (tmp_path / "r" / "journal.jsonl").exists():
         assert first.poll() is None, first.communicate()
     second = nat("run", "--out", tmp_path / "r", *TINY, *SMALL_SEARCH)
@@ -165,28 +166,24 @@ def test_two_processes_on_one_folder(tmp_path):
     assert first.returncode == 0, err
 
 
-def test_no_permission_to_write(tmp_path):
+def test_no_permission_to_write(tmp_path, nat):
     (tmp_path / "file").write_text("")
     outcome = nat("run", "--out", tmp_path / "file" / "r", *TINY, *SMALL_SEARCH)
     assert outcome.code == 4
     assert str(tmp_path / "file") in outcome.err
 
 
-def test_a_full_disk_stops_the_run_and_resume_goes_on(tmp_path, tiny_run):
+def test_a_full_disk_stops_the_run_and_resume_goes_on(tmp_path, tiny_run, nat, warm):
     """A file size limit gives a real EFBIG in the middle of the weights."""
-    words = [sys.executable, "-m", "nat_core", "run", "--out", str(tmp_path / "r"), *TINY, *SMALL_SEARCH]
-    limit = lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (4_000_000, 4_000_000))  # noqa: E731
-    env = {**os.environ, "OMP_NUM_THREADS": "1"}
-    full = subprocess.run(words, preexec_fn=limit, capture_output=True, text=True, env=env, check=False)
-    assert full.returncode == 4, full.stderr
-    assert "Traceback" not in full.stderr
-    assert str(tmp_path / "r") in full.stderr
+    full = warm.nat("run", "--out", tmp_path / "r", *TINY, *SMALL_SEARCH, largest=4_000_000)
+    assert full.code == 4, full.err
+    assert str(tmp_path / "r") in full.err
     assert not list((tmp_path / "r" / "weights").rglob("*.draft"))
     resumed = nat("resume", tmp_path / "r", "--json")
     assert resumed.json["front"] == tiny_run[1].json["front"]
 
 
-def test_a_pickle_in_the_place_of_weights_is_not_run(tmp_path):
+def test_a_pickle_in_the_place_of_weights_is_not_run(tmp_path, nat):
     import pickle
 
     canary = tmp_path / "canary"
