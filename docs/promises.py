@@ -14,6 +14,7 @@ DOCS = Path(__file__).parent
 TABLE = DOCS.parent / "tests" / "promises" / "promises.toml"
 COUNTS = DOCS / "promises.json"
 PAGE = DOCS / "promises.md"
+NO_OBJECT = "no object"  # the state of a promise about something that nat does not have
 Tests = Mapping[str, Mapping[str, Any]]  # test → promises, result, cases by kind
 
 HEAD = """# Promises
@@ -59,8 +60,10 @@ def row(promise: Mapping[str, Any], tests: Tests) -> str:
     """A promise in its table."""
     state = promise.get("state", "kept")
     results = {about["result"] for about in tests.values()}
-    shown = "**failed**" if "failed" in results else state if tests or state == "later" else "**no test**"
-    text = promise["text"] + (f" *Not yet: {promise['lacking']}.*" if "lacking" in promise else "")
+    without = state in {"later", NO_OBJECT}
+    shown = "**failed**" if "failed" in results else state if tests or without else "**no test**"
+    lead = "Nothing to keep" if state == NO_OBJECT else "Not yet"
+    text = promise["text"] + (f" *{lead}: {promise['lacking']}.*" if "lacking" in promise else "")
     cases = counted(summed(about["cases"] for about in tests.values())) if tests else ""
     return f"| {promise['number']} | {text} | {len(tests) or ''} | {cases} | {shown} |"
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import hashlib
+import math
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -41,6 +42,11 @@ class Disk:
     def unlink(self, file: Path) -> None:
         """Remove a file that may be gone already."""
         file.unlink(missing_ok=True)
+
+    def left(self, folder: Path) -> tuple[int, float]:
+        """Bytes and files that still fit where a folder is; some file systems have any number of files."""
+        state = os.statvfs(folder)
+        return state.f_bavail * state.f_frsize, state.f_favail if state.f_files else math.inf
 
 
 DISK = Disk()
@@ -132,6 +138,19 @@ def on_disk(path: Path) -> Iterator[None]:
             f"cannot write {path}: {error.strerror or error}. What was recorded before is intact; "
             "free the space or mend the permission, and go on with `nat resume`."
         ) from error
+
+
+def require_room(folder: Path, size: float, files: int, what: str, disk: Disk = DISK) -> None:
+    """Raise `ResourceError` where so many bytes or files do not fit: before hours of work, and not after them."""
+    there = next(p for p in (folder.absolute(), *folder.absolute().parents) if p.exists())
+    with on_disk(there):
+        free, more = disk.left(there)
+    if free < size or more < files:
+        raise ResourceError(
+            f"{what} need {size / 1e6:,.1f} MB and {files} files, and {there} has {free / 1e6:,.1f} MB and "
+            f"{more:,.0f} files left. What was recorded before is intact; make room there and give the same command "
+            "again, or choose a folder on another disk."
+        )
 
 
 @contextlib.contextmanager

@@ -38,7 +38,7 @@ from nat_core.contracts import (
     SearchSpace,
     Surrogate,
 )
-from nat_core.durable import is_draft, publish_text, sole_writer
+from nat_core.durable import is_draft, publish_text, require_room, sole_writer
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError, PluginError, StateError
 from nat_core.feasibility import require_feasible
@@ -54,6 +54,8 @@ from nat_core.weights import WeightStore
 log = logging.getLogger("nat_core")
 
 FORMAT = 1
+_RECORD = 4096  # bytes at most that a network takes in the journal, all its measurements together
+_FILES = 10  # beside the weights
 _ANEW = "`nat resume {folder}` goes on with what it was; or start a new run in another folder."
 _REMEDIES = {
     "config": _ANEW,
@@ -254,6 +256,9 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
     Raises `ResourceError` if another process holds it, `StateError` if config, data, space or plugins changed.
     """
     _require_folder(run.folder)
+    plan = run.plan
+    networks = plan.initial + plan.iterations * plan.batch
+    require_room(run.folder, networks * _RECORD, _FILES, "the records and figures of this run")
     with sole_writer(run.folder):
         identity, file = _identity(run), run.folder / "journal.jsonl"
         before = read(file) if file.exists() else []

@@ -24,6 +24,7 @@ from nat_core.durable import DISK, Disk, fault, on_disk, publish, publish_text, 
 from nat_core.encoding import Encodings
 from nat_core.errors import StateError
 from nat_core.journal import Journal
+from nat_core.room import require_room_for_weights
 
 log = logging.getLogger("nat_core")
 
@@ -57,6 +58,7 @@ class WeightStore:
         self._inputs[iteration] = (iterations, X)
         if self._estimators and self._journal.first("adapted", iteration=iteration) is None:
             self.hold(self.version)
+            self._require_room(iteration)
             start = time.perf_counter()
             before, losses = self._adapt(iteration, progress)
             adapted = time.perf_counter()
@@ -67,6 +69,11 @@ class WeightStore:
             self._forget(iteration - 1)
         self._forget_unfinished(iteration)
         self.version = iteration if self._estimators else INITIAL
+
+    def _require_room(self, iteration: int) -> None:
+        """Raise `ResourceError` where the weights of an iteration would not fit, before they are learnt."""
+        known = None if self.version == INITIAL else self._version(self.version)
+        require_room_for_weights(self.folder, iteration, self._estimators, self._disk, known)
 
     def hold(self, version: int) -> None:
         """Have a version in memory: load it, or make it again if its files are damaged."""
