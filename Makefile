@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test check docs promises audit torture fuzz bench clean
+.PHONY: demo test check docs promises audit torture fuzz bench executorch clean
 
 demo: $(VENV)/ready
 	$(BIN)/nat run --space mbv3 --surrogate rbf
@@ -38,8 +38,11 @@ bench: $(VENV)/ready
 	$(BIN)/python benchmarks/costs.py
 	$(BIN)/python benchmarks/overhead.py
 
+executorch: $(VENV)-executorch/ready
+	$(VENV)-executorch/bin/python -m pytest tests/cli/test_export.py tests/nat_exporters -k executorch
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(VENV)-executorch build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
 
 $(VENV)/ready: pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -47,4 +50,14 @@ $(VENV)/ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[dev]"
+	touch $@
+
+# ExecuTorch brings 350 MB: it gets an environment of its own, over the other one.
+$(VENV)-executorch/ready: $(VENV)/ready
+	$(BIN)/python -m venv $(VENV)-executorch
+	under=`$(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`; \
+	over=`$(VENV)-executorch/bin/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))'`; \
+	echo "import site; site.addsitedir('$$under')" > "$$over/under.pth"
+	$(VENV)-executorch/bin/python -m pip install --quiet "executorch>=1.5"
+	$(VENV)-executorch/bin/python -W ignore -c "import executorch.exir"
 	touch $@

@@ -24,15 +24,17 @@ _SCRIPT = (
 
 def executorch() -> Format:
     """One file, `model.pte`: one image (1, 3, side, side) → logits (1, n_classes)."""
-    exir, xnnpack = (
-        needed(module, "the format executorch", "executorch")
-        for module in ("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner")
-    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about its own code, here and below
+        exir, xnnpack = (
+            needed(module, "the format executorch", "executorch")
+            for module in ("executorch.exir", "executorch.backends.xnnpack.partition.xnnpack_partitioner")
+        )
 
     def write(network: nn.Module, images: Tensor) -> Mapping[str, bytes]:
         program = plain_program(network, images[:1], any_batch=False)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about its own code
+            warnings.simplefilter("ignore")
             lowered = exir.to_edge_transform_and_lower(program, partitioner=[xnnpack.XnnpackPartitioner()])
             return {"model.pte": bytes(lowered.to_executorch().buffer)}
 
