@@ -272,7 +272,7 @@ def told(folder):
     ],
 )
 def test_whatever_a_learner_says_of_its_losses_the_run_goes_on(tmp_path, said, recorded):
-    odd = SimpleNamespace(adapt=lambda *_: said, save=lambda file: file.write_bytes(b"x"))
+    odd = SimpleNamespace(adapt=lambda *_: said, save=lambda file: file.write_bytes(b"x"), load=lambda _file: None)
     with Journal(tmp_path / "journal.jsonl") as journal:
         WeightStore(tmp_path / "weights", {"odd": odd}, journal).advance(0, 1, ALL[:4], Steps())
     assert told(tmp_path) == [recorded]
@@ -301,7 +301,7 @@ def test_with_other_options_it_begins_anew(estimator, tmp_path, caplog):
 def test_a_full_disk_in_the_middle_of_an_adaptation_is_warned_of(estimator, tmp_path, caplog):
     """Until the weights themselves have to be written."""
     with pytest.raises(ResourceError, match="cannot write"):
-        adapted(estimator, tmp_path / "full", Steps(), Failing(2, 0, errno.ENOSPC, for_ever=True))
+        adapted(estimator, tmp_path / "full", Steps(), Failing(4, 0, errno.ENOSPC, for_ever=True))  # after the trial
     assert caplog.text.count("The training goes on.") == 1
     assert adapted(estimator, tmp_path / "full", Steps()) == adapted(estimator, tmp_path / "whole", Steps())
 
