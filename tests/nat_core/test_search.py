@@ -308,10 +308,11 @@ def test_a_run_that_stopped_in_an_adaptation_adapts_again_from_the_version_befor
     adapt, calls = Estimator.adapt, []
 
     def failing(self, X, iteration, iterations, progress):
-        adapt(self, X, iteration, iterations, progress)
+        losses = adapt(self, X, iteration, iterations, progress)
         calls.append(iteration)
         if calls == [0, 1]:
             raise RuntimeError("out of memory")
+        return losses
 
     monkeypatch.setattr(Estimator, "adapt", failing)
     toy = Toy()
