@@ -206,7 +206,7 @@ class Learner(Protocol):
         """
 
     def save(self, file: Path) -> None:
-        """Write the state to a new file."""
+        """Write the state to a new file. Also before the first iteration, to see that it can be and how large it is."""
 
     def load(self, file: Path) -> None:
         """Take the state from a file that `save` wrote."""

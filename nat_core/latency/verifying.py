@@ -24,7 +24,7 @@ from nat_core.latency.tables import LatencyTable, require_all
 from nat_core.seeding import rng
 
 _ENOUGH = 10  # networks that a line is fitted to
-_PASSES = 3  # over all networks, each prepared anew
+_PASSES = 4  # over all networks, each prepared anew
 
 
 @dataclass(frozen=True)

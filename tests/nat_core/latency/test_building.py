@@ -13,7 +13,7 @@ from nat_core.contracts import Operator
 from nat_core.encoding import Variable
 from nat_core.errors import ConfigError, ResourceError, StateError
 from nat_core.latency.building import Build, build, plan
-from nat_core.latency.measuring import Effort
+from nat_core.latency.measuring import PLACES, Effort
 from nat_core.latency.operators import reachable
 from nat_core.latency.tables import devices
 from nat_core.latency.verifying import noted, verify
@@ -172,7 +172,7 @@ def test_a_build_that_was_stopped_goes_on(space, tmp_path, patience):
     assert table.times == pytest.approx(undisturbed.times)
     assert not journal.exists()
     planned = plan(space, 4, 0)
-    assert device.prepared == 1 + len(planned.operators) + len(planned.rows) - kept
+    assert device.prepared == PLACES + len(planned.operators) + len(planned.rows) - kept
 
 
 def test_an_operator_that_is_hardly_ever_drawn(space):

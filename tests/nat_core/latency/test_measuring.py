@@ -90,3 +90,18 @@ def test_a_reference_finds_its_own_time():
     found = reference(Machine(noise=0.01), candidates(0.004)[0], EFFORT)
     assert isinstance(found, Reference)
     assert found.ms == pytest.approx(4, rel=0.01)
+
+
+def test_a_reference_that_happens_to_lie_badly_is_one_of_several():
+    """Four preparations, of which one is half as fast: none of their bursts says that the machine has changed."""
+
+    class Uneven(Machine):
+        prepared = 0
+
+        def prepare(self, network, shape):
+            self.prepared += 1
+            return super().prepare(network * (2 if self.prepared == 1 else 1), shape)
+
+    found = reference(Uneven(), candidates(0.004)[0], EFFORT)
+    assert found.ms == pytest.approx(4 * 2**0.25)
+    assert [found.pace() for _ in range(8)] == pytest.approx([1.0] * 8)
