@@ -21,7 +21,7 @@ docs: $(VENV)/ready
 	$(BIN)/python docs/generate.py
 
 promises: $(VENV)/ready
-	$(BIN)/python -m pytest -m promise --promises docs/promises.json --numprocesses 2 --dist worksteal
+	$(BIN)/python -m pytest -m promise --promises=docs/promises.json --numprocesses 2 --dist worksteal
 	$(BIN)/python docs/promises.py
 
 audit: $(VENV)/ready

@@ -1,7 +1,7 @@
 """Which test keeps which promise, and how many cases it tried: the figures of docs/promises.md.
 
 A test keeps a promise by `@pytest.mark.promise(17)`, or because `tests/promises/promises.toml` lists it. It counts its
-cases with the fixture `cases`, by kind; one that does not is a case itself. `pytest -m promise --promises FILE` runs
+cases with the fixture `cases`, by kind; one that does not is a case itself. `pytest -m promise --promises=FILE` runs
 them all and writes what came of them; a run of the whole suite compares that with what the page was made from.
 """
 
