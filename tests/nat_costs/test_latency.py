@@ -206,7 +206,7 @@ def test_the_fingerprint_is_of_what_costs_are_computed_from(own):
 def verified(file, scale):
     """What `nat latency verify` leaves of a table, whose networks take so much more than their sums."""
     sums = np.arange(1.0, 13)
-    _keep(file, "bench", devices(file)["bench"], Verified(tuple("abcdefghijkl"), sums, scale * sums, 1.0))
+    _keep(file, "bench", devices(file)["bench"], Verified(tuple("abcdefghijkl"), sums, scale * sums, 1.0, 0.0))
 
 
 @pytest.fixture
