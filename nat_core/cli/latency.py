@@ -52,7 +52,7 @@ def command() -> None:
 @click.option(
     "--networks-per-operator",
     "occurrences",
-    default=12,
+    default=16,
     show_default=True,
     type=click.IntRange(1),
     help="In how many whole networks each operator is measured: fewer is faster and less exact.",
