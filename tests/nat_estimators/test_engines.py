@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import builtins
 import copy
+import importlib
 import importlib.util
+import math
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import nn
 
 from nat_core import plugins
@@ -16,6 +20,7 @@ from nat_core.errors import ConfigError
 from nat_core.folding import fold
 from nat_estimators import engines
 from nat_estimators.engines.parity import TOLERANCE, difference, require_parity
+from nat_estimators.engines.portions import in_portions, portion
 from nat_estimators.recalibration import recalibrate
 
 CPU = torch.device("cpu")
@@ -133,6 +138,52 @@ def test_parity(mbv3, name, side):
         assert logits.dtype == torch.float32
         assert difference(plain[:n], logits) < 1e-4
     assert torch.equal(forward(images), forward(images))
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch"])
+def test_a_network_prepared_for_one_picture_takes_any_number(mbv3, name):
+    network = mbv3(32)
+    images = pictures(3, 32)
+    with torch.inference_mode():
+        plain = network(images)
+    assert difference(plain, made(name).prepare(network, images[:1])(images)) < 1e-4
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch"])
+def test_a_batch_that_takes_several_portions(mbv3, name, monkeypatch):
+    """The last is smaller than the others."""
+    module = importlib.import_module(f"nat_estimators.engines.{'eager' if name == 'torch' else 'compiled'}")
+    monkeypatch.setattr(module, "_PIXELS", 4 * 32 * 32 // torch.get_num_threads())
+    seen = []
+    monkeypatch.setattr(module, "portion", lambda *given: seen.append(portion(*given)) or seen[-1])
+    network = mbv3(32)
+    images = pictures(11, 32)
+    with torch.inference_mode():
+        plain = network(images)
+    assert difference(plain, made(name).prepare(network, images)(images)) < 1e-4
+    assert seen == [4]
+
+
+@given(n=st.integers(0, 70), side=st.integers(1, 40), pixels=st.integers(0, 5000))
+def test_portions_are_equal_and_as_large_as_wanted(n, side, pixels):
+    size = portion(torch.empty(n, 3, side, side), pixels)
+    assert 1 <= size <= max(n, 1)
+    assert size == 1 or size * side * side <= pixels
+    assert math.ceil(n / size) == math.ceil(n / max(pixels // side**2, 1)), "more portions than are needed"
+
+
+@pytest.mark.parametrize("padded", [False, True])
+@pytest.mark.parametrize("n", [0, 1, 4, 5, 8, 11])
+def test_portions_come_together_in_order(n, padded):
+    sizes = []
+
+    def run(part):
+        sizes.append(len(part))
+        return part.sum((1, 2, 3))[:, None]
+
+    images = torch.randn(n, 3, 2, 2).contiguous(memory_format=torch.channels_last)
+    torch.testing.assert_close(in_portions(run, 4, padded=padded)(images), images.sum((1, 2, 3))[:, None])
+    assert set(sizes) == {4} if padded else max(sizes) <= 4
 
 
 @pytest.mark.parametrize("name", ["torch", "plain", "openvino"])

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 
 from nat_core.errors import ConfigError
 from nat_core.extras import needed
+from nat_estimators.engines.portions import Array, in_portions, portion
+
+# Of a portion, for each thread: of 64 pixels 36 pictures, of 192 pixels 4. Between half and twice of it is about as
+# fast; the whole batch of 128 or 32 takes a fifth longer.
+_PIXELS = 4 * 192 * 192
 
 # Where a network is measured, timed for a table, or timed as an objective.
 _ADVICE = "choose the engine torch: --engine torch, or for the objective measured -s measured.engine=torch"
@@ -40,18 +45,20 @@ class OpenVINO:
         }
 
     def prepare(self, network: nn.Module, images: Tensor) -> Callable[[Tensor], Tensor]:
-        """Compile for as many threads as torch has now."""
+        """Compile for as many threads as torch has now, and for one shape, which runs faster than an open one."""
         openvino = importlib.import_module("openvino")
-        settings = self.settings(torch.get_num_threads())
+        threads = torch.get_num_threads()
+        size = portion(images, threads * _PIXELS)
         core = openvino.Core()
-        request = core.compile_model(core.read_model(_graph(network, images)), "CPU", settings).create_infer_request()
+        model = core.read_model(graph(network, images))
+        model.reshape([size, *images.shape[1:]])
+        request = core.compile_model(model, "CPU", self.settings(threads)).create_infer_request()
 
-        def forward(batch: Tensor) -> Tensor:
-            array = batch.contiguous(memory_format=torch.contiguous_format).numpy()
-            (logits,) = request.infer([array], share_inputs=True).values()
-            return torch.from_numpy(logits)
+        def run(part: Array) -> Array:
+            (logits,) = request.infer([part], share_inputs=True).values()
+            return logits  # type: ignore[no-any-return]
 
-        return forward
+        return in_portions(run, size, padded=True)
 
 
 @dataclass(frozen=True)
@@ -72,24 +79,24 @@ class OnnxRuntime:
     def prepare(self, network: nn.Module, images: Tensor) -> Callable[[Tensor], Tensor]:
         """Optimise for as many threads as torch has now."""
         runtime = importlib.import_module("onnxruntime")
+        threads = torch.get_num_threads()
         options = runtime.SessionOptions()
-        options.intra_op_num_threads = torch.get_num_threads()
+        options.intra_op_num_threads = threads
         options.log_severity_level = 3  # errors
-        session = runtime.InferenceSession(_graph(network, images), options, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(graph(network, images), options, providers=["CPUExecutionProvider"])
 
-        def forward(batch: Tensor) -> Tensor:
-            array = batch.contiguous(memory_format=torch.contiguous_format).numpy()
-            (logits,) = session.run(["logits"], {"images": array})
-            return torch.from_numpy(logits)
+        def run(part: Array) -> Array:
+            (logits,) = session.run(["logits"], {"images": part})
+            return logits  # type: ignore[no-any-return]
 
-        return forward
+        return in_portions(run, portion(images, threads * _PIXELS))
 
 
-def _graph(network: nn.Module, images: Tensor) -> bytes:
-    """The folded network in ONNX."""
+def graph(network: nn.Module, images: Tensor) -> bytes:
+    """The folded network in ONNX, for any number of pictures of this side."""
     from nat_core.onnx_graph import onnx_graph
 
-    return onnx_graph(network, images, _ADVICE)
+    return onnx_graph(network, images.expand(2, *images.shape[1:]) if len(images) == 1 else images, _ADVICE)
 
 
 def _on_the_processor(name: str, device: torch.device) -> None:

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from nat_core.folding import fold
+from nat_estimators.engines.portions import portion
 
-_PIXELS = 32 * 192 * 192  # of the pictures in one go, on a processor
+_PIXELS = 8 * 192 * 192  # of a portion, for each of a processor's threads
 _DTYPES = {"fp32": None, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -50,14 +51,14 @@ def _in_precision(network: nn.Module, precision: str, device: torch.device) -> C
     @torch.inference_mode()
     def forward(images: Tensor) -> Tensor:
         with torch.autocast(device.type, dtype=dtype, enabled=dtype is not None):
-            parts = torch.split(images.contiguous(memory_format=torch.channels_last), _at_once(images))
-            return torch.cat([network(part) for part in parts]).float()
+            portions = torch.split(images.contiguous(memory_format=torch.channels_last), _size(images))
+            return torch.cat([network(part) for part in portions]).float()
 
     return forward
 
 
-def _at_once(images: Tensor) -> int:
-    """How many pictures a processor takes in one go: of more at a time, the maps no longer fit its caches."""
+def _size(images: Tensor) -> int:
+    """How many pictures are computed in one go: another device than the processor takes a whole batch."""
     if images.device.type != "cpu":
         return max(len(images), 1)
-    return max(_PIXELS // images[0, 0].numel(), 1) if len(images) else 1
+    return portion(images, torch.get_num_threads() * _PIXELS)
