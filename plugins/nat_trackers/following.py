@@ -46,16 +46,16 @@ def parameters(run: Run) -> dict[str, str]:
 def iterations(run: Run, records: Sequence[Record]) -> dict[int, Callable[[], TrackedIteration]]:
     """Every iteration that the journal knows of, the last perhaps not complete; each is computed when it is called."""
     archives = list(replay(records, run.config.objectives))
-    seconds, summaries = _seconds(records), summarise(archives, run.problem.estimators)
+    told, summaries = _told(records), summarise(archives, run.problem.estimators)
     pairs = zip(archives, summaries, strict=True)
-    return {s.iteration: partial(_tracked, run, archive, s, seconds.get(s.iteration, {})) for archive, s in pairs}
+    return {s.iteration: partial(_tracked, run, archive, s, told.get(s.iteration, {})) for archive, s in pairs}
 
 
-def _tracked(run: Run, archive: Archive, summary: Summary, seconds: Mapping[str, float]) -> TrackedIteration:
+def _tracked(run: Run, archive: Archive, summary: Summary, told: Mapping[str, float]) -> TrackedIteration:
     front = ordered(summary.front)
     return TrackedIteration(
         summary.iteration,
-        _finite(scalars(archive, summary) | dict(seconds)),
+        _finite(scalars(archive, summary) | dict(told)),
         archive.names,
         archive.measured.F,
         np.array([e.objectives for e in front], dtype=np.float64).reshape(len(front), len(archive.names)),
@@ -86,21 +86,24 @@ def table(names: Sequence[str], architectures: Sequence[str], front: Objectives)
     return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, rule, *rows))
 
 
-def _seconds(records: Sequence[Record]) -> dict[int, dict[str, float]]:
-    """The time that each phase of each iteration took."""
-    spent: dict[int, dict[str, float]] = {}
+def _told(records: Sequence[Record]) -> dict[int, dict[str, float]]:
+    """The time that each phase of each iteration took, and the mean training loss of its last epoch."""
+    told: dict[int, dict[str, float]] = {}
     for record in records:
         kind, phases = record["kind"], dict[str, float]()
         if kind == "proposed":
             phases = dict(record.get("seconds", {}))
         elif kind == "adapted":
             phases = {"adapt": record.get("seconds", 0.0)}
+            for name, epochs in record.get("losses", {}).items():
+                if epochs and epochs[-1] is not None:
+                    told.setdefault(record["iteration"], {})[f"loss/{name}"] = epochs[-1]
         elif kind in {"measured", "failed"}:
             phases = {"measure": record.get("seconds", 0.0)}
         for phase, seconds in phases.items():
-            sums = spent.setdefault(record["iteration"], {})
-            sums[f"seconds/{phase}"] = sums.get(f"seconds/{phase}", 0.0) + seconds
-    return spent
+            numbers = told.setdefault(record["iteration"], {})
+            numbers[f"seconds/{phase}"] = numbers.get(f"seconds/{phase}", 0.0) + seconds
+    return told
 
 
 def _finite(values: Mapping[str, float]) -> dict[str, float]:

@@ -70,6 +70,21 @@ def test_every_iteration_in_numbers(noting, kept):
     assert kept["finished"] == 1
 
 
+def test_the_loss_is_that_of_the_last_epoch(noting, kept, monkeypatch):
+    epochs = {0: [0.9, 0.5], 1: [0.4, None], 2: []}  # None: it was no number
+
+    def with_losses(file):
+        for record in read(file):
+            if record["kind"] == "adapted":
+                record["losses"] = {"distance": epochs[record["iteration"]]}
+            yield record
+
+    monkeypatch.setattr("nat_trackers.following.read", lambda file: list(with_losses(file)))
+    noting.process()
+    losses = {i: found.scalars.get("loss/distance") for i, found in kept["noted"].items()}
+    assert losses == {0: 0.5, 1: None, 2: None}
+
+
 def test_the_seconds_are_those_of_the_journal(noting, kept):
     noting.process()
     records = read(noting.folder / "journal.jsonl")
