@@ -33,10 +33,10 @@ def data_and_settings(data: str, settings: Iterable[str], example: str) -> tuple
     return layer["data"], layer["options"]
 
 
-def shorthands(words: Mapping[str, str | None], offers: Iterable[Offer]) -> list[str]:
+def shorthands(words: Mapping[str, str | None], offers: Iterable[Offer], instead: Iterable[Offer] = ()) -> list[str]:
     """Words such as `--device cuda` as settings of every part that has such an option.
 
-    Raises `ConfigError` where none has it.
+    Raises `ConfigError` where none has it, which names those that have it among what could be chosen `instead`.
     """
     offers, settings = tuple(offers), list[str]()
     for option, value in words.items():
@@ -45,7 +45,11 @@ def shorthands(words: Mapping[str, str | None], offers: Iterable[Offer]) -> list
         names = [part_name(offer.name) for offer in offers if option in _schema(offer)]
         if not names:
             listed = ", ".join(offer.name for offer in offers) or "nothing"
-            raise ConfigError(f"--{option} sets the option {option!r} of what computes here ({listed}): none has it")
+            able = ", ".join(offer.name for offer in instead if option in _schema(offer))
+            raise ConfigError(
+                f"--{option} sets the option {option!r} of what computes here ({listed}): "
+                + (f"these have it: {able}" if able else "none has it")
+            )
         settings += [f"{name}.{option}={value}" for name in dict.fromkeys(names)]
     return settings
 

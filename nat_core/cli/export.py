@@ -66,8 +66,9 @@ def command(
     images, beside the network itself; the folder holds the model card README.md with what came out, and classify.py,
     which runs them on your pictures.
     """
-    offer = registry().find("exporters", form)
-    given = settings_of_parts([*shorthands({"quantize": quantize}, [offer]), *settings], "onnx.calibration_images=512")
+    offer, formats = registry().find("exporters", form), registry().of("exporters")
+    short = shorthands({"quantize": quantize}, [offer], formats.values())
+    given = settings_of_parts([*short, *settings], "onnx.calibration_images=512")
     tuned = (run / FINETUNED).is_file() and not is_run(run)
     if tuned and architecture is not None:
         raise ConfigError(f"{run} holds one network, of nat finetune: leave the architecture out")
