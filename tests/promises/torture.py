@@ -4,7 +4,8 @@
 A run is killed at a random moment, taken up again, killed again, until it comes to its end; then its records are
 compared with those of an undisturbed run, and the next one begins. Children are forked from a process that has imported
 everything, and draw no pictures, so that moments are spent on the journal and not on imports and lines; every so often
-it is a process of its own, with all that a user has.
+it is a process of its own, with all that a user has. Moments are drawn from the time of an undisturbed run, which is
+taken anew every ten runs: a machine is not always equally busy.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from command_line import COSTS, command, records
+
+MOST = 30  # kills of one run: on a machine that has become slower, it would be killed for ever before it gets on
 
 
 def child(words: list[object], *, own: bool) -> int:
@@ -58,6 +61,13 @@ def ended(pid: int, after: float | None) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
+def undisturbed(folder: Path) -> float:
+    """Seconds of a run that nobody kills."""
+    start = time.monotonic()
+    assert ended(child(["run", "--out", folder, *COSTS], own=False), None) == 0
+    return time.monotonic() - start
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--kills", type=int, default=1000)
@@ -65,24 +75,26 @@ def main() -> int:
     parser.add_argument("--own-process-every", type=int, default=25)
     chosen = parser.parse_args()
     draw, began = random.Random(chosen.seed), time.monotonic()
-    kills = runs = different = torn = own_kills = tries = 0
+    kills = runs = different = torn = own_kills = tries = unharmed = 0
     with tempfile.TemporaryDirectory() as place:
         from in_process import here
 
         here("run", "--out", Path(place) / "warm", *COSTS)  # imports, once for all children
 
-        start = time.monotonic()
-        assert ended(child(["run", "--out", Path(place) / "undisturbed", *COSTS], own=False), None) == 0
-        long, expected = time.monotonic() - start, records(Path(place) / "undisturbed")
+        long = undisturbed(Path(place) / "undisturbed")
+        expected = records(Path(place) / "undisturbed")
         while kills < chosen.kills:
             runs += 1
             folder = Path(place) / f"run{runs}"
-            words = ["run", "--out", folder, *COSTS]
+            if runs % 10 == 0:
+                long = undisturbed(folder)
+                shutil.rmtree(folder)
+            words, before = ["run", "--out", folder, *COSTS], kills
             while True:
                 tries += 1
                 own = tries % chosen.own_process_every == 0
-                alive = kills < chosen.kills
-                after = draw.uniform(0, 0.5 * long + (1.5 if own else 0.0)) if alive else None
+                goes_on = kills >= chosen.kills or kills - before >= MOST
+                after = None if goes_on else draw.uniform(0, 0.5 * long + (1.5 if own else 0.0))
                 code = ended(child(words, own=own), after)
                 if code == 0:
                     break
@@ -93,6 +105,7 @@ def main() -> int:
                 own_kills += own
                 with contextlib.suppress(OSError):
                     torn += not (folder / "journal.jsonl").read_bytes().endswith(b"\n")
+            unharmed += kills == before
             if records(folder) != expected:
                 different += 1
                 shutil.copytree(folder, Path.cwd() / "build" / folder.name, dirs_exist_ok=True)
@@ -101,7 +114,8 @@ def main() -> int:
                 print(f"{kills} kills in {runs} runs, {different} differences", flush=True)
     took = time.monotonic() - began
     print(
-        f"{kills:,} SIGKILLs ({own_kills} of processes of their own) in {runs} runs, {torn} torn journals: "
+        f"{kills:,} SIGKILLs ({own_kills} of processes of their own) in {runs} runs, {unharmed} of which ended before "
+        f"they were killed; {torn} torn journals: "
         f"{different} differences; {took:.0f} s, {kills / took:.2f} kills a second, seed {chosen.seed}"
     )
     return 1 if different else 0
