@@ -58,7 +58,7 @@ def draw(contests: Sequence[Table], file: Path) -> None:
         top = max((float(np.median(s.curves, axis=0)[-1]) for s in table.standings), default=1.0)
         axis.set_ylim(_bottom(table.standings), max(1.0, top) + 0.005)
         axis.set_xlim(1, max(table.task.bench.evaluations))
-        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        axis.yaxis.set_major_formatter(PercentFormatter(1.0, decimals=0, symbol=" %"))
         axis.set_xlabel("architectures measured")
         axis.set_ylabel("share of the best known hypervolume")
         axis.set_title(table.task.name)

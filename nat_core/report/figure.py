@@ -157,7 +157,7 @@ def _written(axis: Any, name: str, before: str = "") -> None:
     from matplotlib.ticker import EngFormatter, PercentFormatter
 
     counted = unit(name)
-    axis.set_major_formatter(PercentFormatter(1.0) if counted == "%" else EngFormatter())
+    axis.set_major_formatter(PercentFormatter(1.0, symbol=" %") if counted == "%" else EngFormatter())
     axis.set_label_text(_text(f"{before}{label(name)}" + (f" ({counted})" if counted not in {"", "%"} else "")))
 
 

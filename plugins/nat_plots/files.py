@@ -61,7 +61,9 @@ def draw_front(run: Run, archive: Archive) -> None:
         x, y = front[order, column], front[order, 0]
         axis.plot(x, y, style, drawstyle="steps-post", color="#0b6bcb", markersize=5, label="Pareto front")
         for ticks, objective in ((axis.xaxis, name), (axis.yaxis, first)):
-            ticks.set_major_formatter(PercentFormatter(1.0) if objective.endswith("_error") else EngFormatter())
+            ticks.set_major_formatter(
+                PercentFormatter(1.0, symbol=" %") if objective.endswith("_error") else EngFormatter()
+            )
         axis.set_xlabel(f"{name} (lower is better)")
         axis.set_ylabel(f"{first} (lower is better)")
         axis.grid(alpha=0.25)

@@ -22,7 +22,9 @@ def figure(found: TrackedIteration) -> Figure:
         axis.scatter(found.measured[:, column], found.measured[:, 0], s=16, color="#b8c0cc", label="measured")
         axis.scatter(found.front[:, column], found.front[:, 0], s=26, color="#0072b2", label="Pareto front")
         for ticks, objective in ((axis.xaxis, name), (axis.yaxis, first)):
-            ticks.set_major_formatter(PercentFormatter(1.0) if objective.endswith("_error") else EngFormatter())
+            ticks.set_major_formatter(
+                PercentFormatter(1.0, symbol=" %") if objective.endswith("_error") else EngFormatter()
+            )
         axis.set_xlabel(f"{name} (lower is better)")
         axis.set_ylabel(f"{first} (lower is better)")
         axis.grid(alpha=0.25)
