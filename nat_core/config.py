@@ -147,13 +147,15 @@ def resolve(preset: str | None, file: Path | None, words: Layer, settings: Itera
     given = with_folder(given | {"preset": name})
     basis = _packaged(name)
     chosen = {key: value for key, value in basis.items() if key not in {"options", "spaces"}}
+    space = part_name(validate(merged_layers(chosen, given), file).space)
+    of_the_space = basis.get("spaces", {}).get(space, {})
+    chosen = merged_layers(chosen, {"search": of_the_space.get("search", {})})
     named = _settled(validate(merged_layers(chosen, given), file), given)
     for part in named.options:
         if part not in named.parts():
             raise ConfigError(
                 f"options are set for {part!r}, which is not a part of this run: {unknown('part', part, named.parts())}"
             )
-    of_the_space = basis.get("spaces", {}).get(part_name(named.space), {})
     of_the_estimator = _packaged("estimators").get(part_name(named.estimator), {})
     usual = _merge_all((basis.get("options", {}), of_the_space, of_the_estimator))
     defaults = {part: values for part, values in usual.items() if part in named.parts()}

@@ -50,6 +50,13 @@ class Plan:
     failure_rate: float = 0.5  # a larger share of failed measurements ends the run
     failure_floor: int = 5  # once there are so many failures
 
+    def policy(self, iteration: int) -> Literal["all", "front", "none"]:
+        """What new weights make stale in an iteration.
+
+        Nothing is left stale by the last: what was off the front with early weights may well be on it.
+        """
+        return "all" if self.remeasure == "front" and iteration == self.iterations else self.remeasure
+
 
 def search(
     problem: Problem, surrogate: Surrogate | None, optimizer: Optimizer, plan: Plan, seed: int, ledger: Ledger
@@ -70,7 +77,7 @@ def search(
             ledger.record(iteration, batch)
         archive = archive.without(batch.dropped)
         ledger.adapt(iteration, plan.iterations, np.vstack([archive.X.reshape(-1, batch.X.shape[1]), batch.X]))
-        again = stale(archive, plan.remeasure, ledger.weights.version)
+        again = stale(archive, plan.policy(iteration), ledger.weights.version)
         evaluations = ledger.measure(iteration, again, batch)
         archive, everything = archive.extend(evaluations), everything.extend(evaluations)
         require_success(everything, plan)

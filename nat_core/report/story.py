@@ -133,15 +133,17 @@ class Story:
     def cohort(self, name: str) -> tuple[list[int], list[list[float]]]:
         """What the same networks came to with one version of the weights after the other.
 
-        The versions, and a row of values for each architecture that was measured with all of them: a median over these
-        shows what the adaptation did, and not which networks were chosen. Nothing, where fewer than two versions were.
+        The versions, and a row of values for each architecture that was measured with the first of all and with the
+        newest: a median over these shows what the adaptation did, and not which networks were chosen. Versions that
+        some of them were not measured with are left out. Nothing, where there are no such architectures.
         """
         seen: dict[Architecture, dict[int, float]] = {}
         for r in self.of("measured"):
             seen.setdefault(tuple(r["architecture"]), {})[r["weights"]] = r["objectives"][name]
         versions = sorted(set(itertools.chain.from_iterable(seen.values())))
-        rows = [[at[v] for v in versions] for at in seen.values() if len(at) == len(versions)]
-        return (versions, rows) if len(versions) > 1 and rows else ([], [])
+        same = [at for at in seen.values() if versions[0] in at and versions[-1] in at]
+        shown = [v for v in versions if all(v in at for at in same)]
+        return (shown, [[at[v] for v in shown] for at in same]) if len(versions) > 1 and same else ([], [])
 
     def losses(self, name: str) -> dict[int, list[float | None]]:
         """Iteration → the mean training loss of each epoch of its adaptation, where the estimator gave any.

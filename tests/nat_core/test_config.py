@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from nat_core.config import PRESETS, RunConfig, dump, load, reload, resolve, setting, validate
+from nat_core.config import PRESETS, RunConfig, SearchConfig, dump, load, reload, resolve, setting, validate
 from nat_core.errors import ConfigError, StateError
 
 VALID = """\
@@ -93,12 +93,13 @@ def test_a_preset_may_set_other_options_for_a_space():
     assert lite["top1_error"] == other["top1_error"] | {
         "warmup_epochs": 8,
         "largest_first": 0.5,
-        "training_side": 0.88,
+        "training_side": 0.8,
         "epochs": 7,
         "batch_size": 32,
         "learning_rate": 0.02,
         "sandwich": 1,
         "distillation": 1.0,
+        "recalibration_images": 128,
     }
     assert "spaces" not in lite
     assert "folder" not in resolve("quick", None, {"space": "lite"}, []).options
@@ -106,9 +107,26 @@ def test_a_preset_may_set_other_options_for_a_space():
         file = resources.files("nat_core").joinpath("presets", f"{preset}.toml")
         for space, parts in tomllib.loads(file.read_text()).get("spaces", {}).items():
             assert plugins.find("search_spaces", space)
+            assert parts.pop("search", {}).keys() <= SearchConfig.model_fields.keys()
             for part, values in parts.items():
                 (offer,) = [o for o in plugins.load().offers if o.name == part and o.factory is not None]
                 assert values.keys() <= options.options(offer.factory).keys()
+
+
+def test_a_preset_may_search_a_space_in_another_way(tmp_path):
+    def remeasured(words, settings=(), path=None):
+        return resolve("quick", path, words, settings).search.remeasure
+
+    def file(content):
+        (tmp_path / "own.toml").write_text(content)
+        return tmp_path / "own.toml"
+
+    assert remeasured({"space": "mbv3"}) == "all"
+    assert remeasured({"space": "nat-core:lite"}) == remeasured({}, ["space='lite'"]) == "front"
+    assert remeasured({}, (), file('space = "lite"\n')) == "front"
+    assert remeasured({"space": "lite"}, ["search.remeasure=none"]) == "none"
+    assert remeasured({}, (), file('space = "lite"\n[search]\nremeasure = "all"\n')) == "all"
+    assert resolve("quick", None, {"space": "lite"}, []).search.pool == resolve("quick", None, {}, []).search.pool
 
 
 def test_a_run_without_data_has_none_in_its_file():

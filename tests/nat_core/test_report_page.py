@@ -165,6 +165,18 @@ def test_adaptation_follows_the_networks_that_all_versions_measured():
     assert adaptation["median"] == pytest.approx(np.median(adaptation["lines"], axis=0).tolist(), rel=1e-5)
 
 
+def test_versions_that_not_all_of_the_same_networks_were_measured_with_are_left_out():
+    """As where the front alone is measured again until the end."""
+    made = story(fails=3)
+    again = [r for r in made.of("measured") if r["weights"] == 2]
+    made.records.remove(again[0])
+    (adaptation,) = run_contents(made)["adaptation"]
+    assert adaptation["versions"] == [0, 1, 3]
+    assert adaptation["networks"] == 7
+    for line in adaptation["lines"]:
+        assert np.array(line) == pytest.approx(line[0] * np.array([1, 0.95, 0.85]), rel=1e-5)
+
+
 def test_the_training_loss_of_every_epoch_and_iteration():
     (training,) = run_contents(story())["training"]
     assert training["objective"] == 0
