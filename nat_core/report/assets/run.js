@@ -354,7 +354,7 @@ function progressSection(run) {
     const o = run.objectives[a.objective];
     const at = {objective: {label: 'weights after iteration', unit: ''}, range: [a.versions[0], a.versions.at(-1)], values: a.versions, whole: true};
     panels.push(html('figure', {}, lines(`${o.label} of the same networks as the weights adapt`, at, {objective: {...o, label: `${o.label} of the same networks`}, range: ranged([...a.lines.flat(), ...a.median])}, [{name: 'median', values: a.median, text: (v) => said(o, v)}], {behind: a.lines}),
-      html('p', {class: 'note'}, `Adaptation: ${plural(a.networks, 'network')} measured with every version of the weights; the thick line is their median.`)));
+      html('p', {class: 'note'}, `Adaptation: ${plural(a.networks, 'network')} measured by the weights of every point; the thick line is their median.`)));
   }
   const spent = spentFigure(run);
   if (spent) panels.push(spent);
