@@ -152,12 +152,17 @@ def _predicted(axes: Any, stories: Sequence[Story], name: str | None) -> None:
     _written(axes.yaxis, costly[0], "measured ")
 
 
-def _written(axis: Any, name: str, before: str = "") -> None:
-    """Per cent for an error, and a count with its prefix."""
+def write_ticks(axis: Any, name: str) -> None:
+    """On an axis of matplotlib, per cent for an error, and a count with its prefix."""
     from matplotlib.ticker import EngFormatter, PercentFormatter
 
+    axis.set_major_formatter(PercentFormatter(1.0, symbol=" %") if unit(name) == "%" else EngFormatter())
+
+
+def _written(axis: Any, name: str, before: str = "") -> None:
+    """Ticks and label."""
     counted = unit(name)
-    axis.set_major_formatter(PercentFormatter(1.0, symbol=" %") if counted == "%" else EngFormatter())
+    write_ticks(axis, name)
     axis.set_label_text(_text(f"{before}{label(name)}" + (f" ({counted})" if counted not in {"", "%"} else "")))
 
 

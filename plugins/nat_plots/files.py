@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nat_core.archive import Archive
 from nat_core.durable import publish, publish_text
+from nat_core.report.figure import write_ticks
 from nat_core.run import Run
 
 
@@ -47,7 +48,6 @@ def draw_front(run: Run, archive: Archive) -> None:
     """
     import matplotlib as mpl
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, PercentFormatter
 
     first, *others = archive.names
     figure = Figure(figsize=(5.5 * len(others), 4.2), layout="constrained")
@@ -61,9 +61,7 @@ def draw_front(run: Run, archive: Archive) -> None:
         x, y = front[order, column], front[order, 0]
         axis.plot(x, y, style, drawstyle="steps-post", color="#0b6bcb", markersize=5, label="Pareto front")
         for ticks, objective in ((axis.xaxis, name), (axis.yaxis, first)):
-            ticks.set_major_formatter(
-                PercentFormatter(1.0, symbol=" %") if objective.endswith("_error") else EngFormatter()
-            )
+            write_ticks(ticks, objective)
         axis.set_xlabel(f"{name} (lower is better)")
         axis.set_ylabel(f"{first} (lower is better)")
         axis.grid(alpha=0.25)

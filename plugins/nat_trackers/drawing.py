@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nat_core.contracts import TrackedIteration
+from nat_core.report.figure import write_ticks
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -13,7 +14,6 @@ if TYPE_CHECKING:
 def figure(found: TrackedIteration) -> Figure:
     """The first objective against each of the others: what was measured, and the front on top of it."""
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, PercentFormatter
 
     first, *others = found.names
     drawn = Figure(figsize=(4.8 * len(others), 3.6), dpi=100, layout="constrained")
@@ -22,9 +22,7 @@ def figure(found: TrackedIteration) -> Figure:
         axis.scatter(found.measured[:, column], found.measured[:, 0], s=16, color="#b8c0cc", label="measured")
         axis.scatter(found.front[:, column], found.front[:, 0], s=26, color="#0072b2", label="Pareto front")
         for ticks, objective in ((axis.xaxis, name), (axis.yaxis, first)):
-            ticks.set_major_formatter(
-                PercentFormatter(1.0, symbol=" %") if objective.endswith("_error") else EngFormatter()
-            )
+            write_ticks(ticks, objective)
         axis.set_xlabel(f"{name} (lower is better)")
         axis.set_ylabel(f"{first} (lower is better)")
         axis.grid(alpha=0.25)

@@ -15,7 +15,7 @@ Array = NDArray[np.float32]
 
 def portion(images: Tensor, pixels: int) -> int:
     """How many pictures of a batch (n, 3, h, w) a portion has, of so many pixels at most: in the fewest equal ones."""
-    most = max(pixels // max(math.prod(images.shape[2:]), 1), 1)
+    most = max(pixels // math.prod(images.shape[2:]), 1)
     portions = max(math.ceil(len(images) / most), 1)
     return max(math.ceil(len(images) / portions), 1)
 
