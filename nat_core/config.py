@@ -37,8 +37,13 @@ PRESETS = ("quick", "nat", "msunas")
 FINDINGS = ("plugins", "context", "fingerprints")  # tables that a run folder's run.toml has behind its config
 Layer = dict[str, Any]
 TOP1_ERROR = "top1_error"  # the objective that any estimator may measure, and the estimator that does by default
-NO_SURROGATE = NO_TRACKER = "none"
-_LATER = {"data", "estimator", "trackers"}  # what a run file of version 0.1, or one of a run without data, has not
+NO_SURROGATE = NO_TRACKER = NO_EXECUTOR = "none"
+_LATER = {
+    "data",
+    "estimator",
+    "executor",
+    "trackers",
+}  # what a run file of version 0.1, or one of a run without data, has not
 _MOST = 100_000
 
 
@@ -83,6 +88,7 @@ class RunConfig(BaseModel):
     constraints: tuple[str, ...] = Field((), description="such as macs<=20e6")
     seed: int = Field(0, ge=0, description="of every random stream")
     trackers: tuple[str, ...] = Field((), description="what follows the run: tensorboard, mlflow; none: nothing")
+    executor: str = Field(NO_EXECUTOR, description="where networks are measured: processes; none: in the run's own")
     search: SearchConfig = SearchConfig()
     options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="options of parts, by their names")
 
@@ -97,11 +103,14 @@ class RunConfig(BaseModel):
         return self
 
     def flat(self) -> dict[str, Any]:
-        """Every value by its dotted name: what a run folder is recognised by. Trackers decide nothing: without them."""
-        deciding = self.model_copy(update={"trackers": ()})
-        values = deciding.model_dump(mode="json", exclude={"trackers"})
-        following = {*map(part_name, self.trackers)} - {*deciding.parts()}
-        values["options"] = {name: given for name, given in values["options"].items() if name not in following}
+        """Every value by its dotted name: what a run folder is recognised by.
+
+        Trackers and executors decide nothing: without them.
+        """
+        deciding = self.model_copy(update={"trackers": (), "executor": NO_EXECUTOR})
+        values = deciding.model_dump(mode="json", exclude={"trackers", "executor"})
+        aside = {*map(part_name, (*self.trackers, self.executor))} - {*deciding.parts()}
+        values["options"] = {name: given for name, given in values["options"].items() if name not in aside}
         return dict(_flat(values))
 
     def parts(self) -> tuple[str, ...]:
@@ -110,7 +119,8 @@ class RunConfig(BaseModel):
         measured = (measures.part(self.measured_by(name)) for name in (*self.objectives, *constrained))
         data = () if self.data is None else (self.data,)
         surrogate = () if self.surrogate == NO_SURROGATE else (self.surrogate,)
-        names = (self.space, *data, *surrogate, self.optimizer, *measured, *self.followed_by())
+        executor = () if self.executor == NO_EXECUTOR else (self.executor,)
+        names = (self.space, *data, *surrogate, self.optimizer, *measured, *self.followed_by(), *executor)
         return tuple(dict.fromkeys(part_name(name) for name in names))
 
     def data_name(self) -> str:

@@ -5,10 +5,11 @@ The contract tests in `nat_core.testing` check a plugin against these.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -193,6 +194,60 @@ class TestingEstimator(Estimator, Protocol):
 
     def test(self, X: Encodings) -> Sequence[Measurement]:
         """One measurement per row, on the test split. Called once, for the final front."""
+
+
+@runtime_checkable
+class Undisturbed(Estimator, Protocol):
+    """An estimator whose values depend on what else the machine does: it is never asked beside others of its kind."""
+
+    @property
+    def undisturbed(self) -> bool:
+        """Whether that is so with its present options."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One architecture to measure, with what the estimators had learnt by then."""
+
+    architecture: Architecture
+    weights: Mapping[str, tuple[Path, str]]  # adaptive estimator → a file that its `save` wrote, and its sha256
+    test: bool = False  # on the test split, for the final front
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What came of a task."""
+
+    values: Mapping[str, float]  # objective → value, finite where there is no reason
+    violation: float = 0.0  # of the constraints
+    reasons: Mapping[str, str] = field(default_factory=dict)  # what could not be measured → why
+    seconds: float = 0.0
+    attempts: int = 1  # the last of which gave this
+
+
+class Crew(Protocol):
+    """Those who measure for a run, while it lasts."""
+
+    def do(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Answer]]:
+        """The number of every task, once, with what came of it, as soon as it did.
+
+        A task that kills or outlasts whoever measures it is answered with a reason, and costs the others nothing.
+        Raises `NatError` where nobody can take up the run at all.
+        """
+
+
+class Executor(Protocol):
+    """Where architectures are measured. It decides nothing: archives are the same with any."""
+
+    @property
+    def width(self) -> int:
+        """How many architectures it measures at a time."""
+
+    def crew(self, recipe: Mapping[str, Any]) -> AbstractContextManager[Crew]:
+        """Those who measure for a run, gone when the context ends, and when this process does, however it does.
+
+        From the recipe, which is plain JSON, `nat_core.working.take_up` makes in another process what does a task.
+        """
 
 
 class Learner(Protocol):

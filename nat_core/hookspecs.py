@@ -59,6 +59,12 @@ def register_cost_models() -> Mapping[str, Factory]:
 
 
 @hookspec
+def register_executors() -> Mapping[str, Factory]:
+    """Where architectures are measured, for `nat run --executor`: `(**options)` → `Executor`."""
+    raise NotImplementedError
+
+
+@hookspec
 def register_datasets() -> Mapping[str, Factory]:
     """Data sets by name. A factory takes `(**options)` and returns a `Dataset`."""
     raise NotImplementedError

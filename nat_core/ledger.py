@@ -10,23 +10,21 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
 
+from nat_core.answering import Alone
 from nat_core.archive import Archive, Evaluation
-from nat_core.contracts import Measurement, Progress, TestingEstimator
+from nat_core.contracts import Answer, Crew, Progress, Task
 from nat_core.encoding import Architecture, Encodings, Objectives, as_architectures, as_encodings
 from nat_core.journal import Journal, Record
 from nat_core.problem import Problem
 from nat_core.weights import WeightStore
 
 log = logging.getLogger("nat_core")
-
-_LONGEST = 500  # characters of a reason: a record stays small
 
 
 @dataclass(frozen=True)
@@ -47,6 +45,7 @@ class Ledger:
     journal: Journal
     weights: WeightStore
     progress: Progress
+    crew: Crew | None = None  # who measures; none: this process
     _seconds: dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
@@ -96,11 +95,8 @@ class Ledger:
         done = {tuple(r["architecture"]): r for r in self._results(iteration)}
         rows = np.vstack([again.reshape(-1, batch.X.shape[1]), batch.X])
         missing = list(dict.fromkeys(a for a in as_architectures(rows) if a not in done))
-        if missing:
-            self.weights.hold(iteration)
-        for i, architecture in enumerate(missing):
-            self.progress("measure", i, len(missing))
-            done[architecture] = self._measure(iteration, architecture)
+        for architecture, answer in self._answers("measure", iteration, missing):
+            done[architecture] = self._record(iteration, architecture, answer)
         predicted = (
             {}
             if batch.predicted is None
@@ -112,37 +108,45 @@ class Ledger:
         yield from self.journal.find("measured", iteration=iteration)
         yield from self.journal.find("failed", iteration=iteration)
 
-    def _measure(self, iteration: int, architecture: Architecture) -> Record:
-        """Measure one architecture and record the outcome."""
-        start = time.perf_counter()
-        X = as_encodings([architecture], len(architecture))
-        values, violation, reasons = measure(self.problem, X)
-        common = {"iteration": iteration, "architecture": list(architecture), "weights": self.weights.version}
-        common["seconds"] = round(time.perf_counter() - start, 4)
-        if reasons:
-            log.warning("architecture %s could not be measured: %s", architecture, "; ".join(reasons))
-            return self.journal.append("failed", reason="; ".join(reasons), **common)
-        return self.journal.append("measured", objectives=values, violation=violation, **common)
+    def _answers(
+        self, phase: str, version: int, architectures: list[Architecture]
+    ) -> Iterator[tuple[Architecture, Answer]]:
+        """What came of each architecture with the weights of a version, as soon as it did."""
+        if not architectures:
+            return
+        self.weights.hold(version)
+        files = self.weights.files(version)
+        tasks = [Task(architecture, files, test=phase == "test") for architecture in architectures]
+        crew = self.crew or Alone(self.problem)
+        self.progress(phase, 0, len(tasks))
+        for n_done, (number, answer) in enumerate(crew.do(tasks), start=1):
+            yield architectures[number], answer
+            if n_done < len(tasks):
+                self.progress(phase, n_done, len(tasks))
+
+    def _record(self, iteration: int, architecture: Architecture, answer: Answer) -> Record:
+        """Make the outcome of a measurement durable."""
+        about: dict[str, Any] = {"iteration": iteration, "architecture": list(architecture)}
+        about |= {"weights": self.weights.version, "seconds": round(answer.seconds, 4)}
+        if answer.attempts > 1:
+            about["attempts"] = answer.attempts
+        if answer.reasons:
+            reason = "; ".join(f"{name}: {why}" for name, why in answer.reasons.items())
+            log.warning("architecture %s could not be measured: %s", architecture, reason)
+            return self.journal.append("failed", reason=reason, **about)
+        return self.journal.append("measured", objectives=dict(answer.values), violation=answer.violation, **about)
 
     def test(self, front: Archive) -> dict[Architecture, dict[str, float]]:
         """The final front on the test split: measured once in the life of a run."""
         recorded = {tuple(r["architecture"]): r["objectives"] for r in self.journal.find("tested")}
         missing = [e.architecture for e in front if e.architecture not in recorded]
-        if missing:
-            self.weights.hold(self.weights.version)
-        for i, architecture in enumerate(missing):
-            self.progress("test", i, len(missing))
-            start = time.perf_counter()
-            X = as_encodings([architecture], len(architecture))
-            testable = {n: e for n, e in self.problem.estimators.items() if isinstance(e, TestingEstimator)}
-            results = {name: _ask(name, partial(_first, estimator.test, X)) for name, estimator in testable.items()}
-            for reason in filter(None, (result.reason for result in results.values())):
-                log.warning("architecture %s could not be tested: %s", architecture, reason)
-            recorded[architecture] = {name: r.value for name, r in results.items() if not r.reason}
-            seconds = round(time.perf_counter() - start, 4)
-            self.journal.append(
-                "tested", architecture=list(architecture), objectives=recorded[architecture], seconds=seconds
-            )
+        for architecture, answer in self._answers("test", self.weights.version, missing):
+            for name, why in answer.reasons.items():
+                log.warning("architecture %s could not be tested: %s: %s", architecture, name, why)
+            values = {name: value for name, value in answer.values.items() if name not in answer.reasons}
+            recorded[architecture] = values
+            seconds = round(answer.seconds, 4)
+            self.journal.append("tested", architecture=list(architecture), objectives=values, seconds=seconds)
         return recorded
 
 
@@ -168,51 +172,23 @@ def notes(proposed: Mapping[str, Any]) -> dict[str, str]:
 def replay(records: Iterable[Record], names: tuple[str, ...]) -> Iterator[Archive]:
     """The archives of a journal, iteration by iteration, without building anything of the run."""
     archive, predicted, new = Archive(names), dict[Architecture, list[float]](), list[Evaluation]()
+    proposed = list[Architecture]()
+
+    def in_order() -> list[Evaluation]:  # several at a time are measured in any order, and archived in one
+        place = {architecture: i for i, architecture in enumerate(proposed)}
+        return sorted(new, key=lambda e: place.get(e.architecture, -1))
+
     for record in records:
         if record["kind"] == "proposed":
-            archive, new = archive.extend(new), []
+            archive, new = archive.extend(in_order()), []
             if record["iteration"] > 0:
                 yield archive
             archive = archive.without(tuple(a) for a in record["dropped"])
-            rows = record["predicted"] or []
-            predicted = {tuple(a): row for a, row in zip(record["architectures"], rows, strict=False)}
+            proposed, rows = [tuple(a) for a in record["architectures"]], record["predicted"] or []
+            predicted = dict(zip(proposed, rows, strict=False))
         elif record["kind"] in {"measured", "failed"}:
             new.append(evaluation(record, names, predicted.get(tuple(record["architecture"]))))
-    yield archive.extend(new)
-
-
-def measure(problem: Problem, X: Encodings) -> tuple[dict[str, float], float, list[str]]:
-    """All objectives of one row and its constraint violation; and the reasons why some are not numbers."""
-    found = {name: _ask(name, _asking(problem, name, X)) for name in problem.names}
-    values = {name: measurement.value for name, measurement in found.items()}
-    reasons = [measurement.reason for measurement in found.values() if measurement.reason]
-    if reasons:
-        return values, math.inf, reasons
-    F = np.array([list(values.values())])
-    violation = _ask("the constraints", lambda: Measurement(float(problem.violation(X, F)[0])))
-    return values, violation.value, [violation.reason] if violation.reason else []
-
-
-def _asking(problem: Problem, name: str, X: Encodings) -> Callable[[], Measurement]:
-    if name in problem.estimators:
-        return partial(_first, problem.estimators[name], X)
-    return lambda: Measurement(float(problem.costs[name](X.copy())[0]))
-
-
-def _first(measure: Callable[[Encodings], Sequence[Measurement]], X: Encodings) -> Measurement:
-    return measure(X.copy())[0]
-
-
-def _ask(name: str, measure: Callable[[], Measurement]) -> Measurement:
-    """A finite value, or a reason. A plugin that raises, or returns something else, has failed to measure."""
-    try:
-        result = measure()
-        value, reason = float(result.value), str(result.reason)
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the run goes on within its failure budget
-        value, reason = math.nan, f"{type(error).__name__}: {error}"
-    if math.isfinite(value):
-        return Measurement(value)
-    return Measurement(value, f"{name}: {' '.join(reason.split())[:_LONGEST] or f'the value is {value}'}")
+    yield archive.extend(in_order())
 
 
 def _rounded(seconds: Mapping[str, float]) -> dict[str, float]:

@@ -35,6 +35,7 @@ HOOKS: Mapping[str, str] = MappingProxyType(
         "estimators": "register_estimators",
         "cost_models": "register_cost_models",
         "datasets": "register_datasets",
+        "executors": "register_executors",
         "baselines": "register_baselines",
         "pretrainers": "register_pretrainers",
         "finetuners": "register_finetuners",

@@ -25,18 +25,21 @@ from typing import Any
 from nat_core import config as configs
 from nat_core import measures, options, plugins
 from nat_core.archive import Archive
-from nat_core.config import NO_SURROGATE, TOP1_ERROR, RunConfig, part_name
+from nat_core.config import NO_EXECUTOR, NO_SURROGATE, TOP1_ERROR, RunConfig, part_name
 from nat_core.contracts import (
     AdaptiveEstimator,
     CostModel,
+    Crew,
     Dataset,
     DirectOptimizer,
     Estimator,
+    Executor,
     Fingerprinted,
     Optimizer,
     Progress,
     SearchSpace,
     Surrogate,
+    Undisturbed,
 )
 from nat_core.durable import is_draft, publish_text, require_room, sole_writer
 from nat_core.encoding import Architecture
@@ -79,6 +82,7 @@ class Parts:
     costs: Mapping[str, Offer]
     constraints: tuple[Constraint, ...]
     trackers: Mapping[str, Offer] = field(default_factory=dict)
+    executor: Offer | None = None  # none: the process of the run measures itself
 
     def offers(self) -> tuple[Offer, ...]:
         """All that decide what the run finds."""
@@ -103,6 +107,7 @@ class Run:
     optimizer: Optimizer
     plan: Plan
     trackers: Mapping[str, Followed] = field(default_factory=dict)
+    executor: Executor | None = None  # none: this process measures itself
 
     @property
     def space(self) -> SearchSpace:
@@ -142,8 +147,10 @@ def find_parts(config: RunConfig) -> Parts:
         costs,
         constraints,
         {name: registry.find("trackers", name) for name in config.followed_by()},
+        None if config.executor == NO_EXECUTOR else registry.find("executors", config.executor),
     )
-    require_options(config.options, (*parts.offers(), *parts.trackers.values()))
+    elsewhere = () if parts.executor is None else (parts.executor,)
+    require_options(config.options, (*parts.offers(), *parts.trackers.values(), *elsewhere))
     return parts
 
 
@@ -209,7 +216,20 @@ def build(parts: Parts, folder: Path, trackers: Mapping[str, Followed] | None = 
     }
     problem = Problem(space, config.objectives, estimators, costs, parts.constraints)
     plan = Plan(**config.search.model_dump())
-    return Run(folder, config, parts, data, problem, surrogate, optimizer, plan, trackers or {})
+    executor: Executor | None = None if parts.executor is None else make(config.options, parts.executor, {})
+    if executor is not None:
+        _require_room_beside(executor, config.executor, estimators)
+    return Run(folder, config, parts, data, problem, surrogate, optimizer, plan, trackers or {}, executor)
+
+
+def _require_room_beside(executor: Executor, name: str, estimators: Mapping[str, Estimator]) -> None:
+    """Raise `ConfigError` where several architectures at a time would spoil what is measured of each."""
+    alone = [n for n, e in estimators.items() if isinstance(e, Undisturbed) and e.undisturbed]
+    if alone and executor.width > 1:
+        raise ConfigError(
+            f"{' and '.join(alone)} would be measured {executor.width} at a time by the executor {name}, and each slow "
+            f"the others: set -s {part_name(name)}.workers=1, or leave --executor out"
+        )
 
 
 def _direct_optimizers(space: SearchSpace) -> Iterator[str]:
@@ -260,7 +280,7 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
     networks = plan.initial + plan.iterations * plan.batch
     require_room(run.folder, networks * _RECORD, _FILES, "the records and figures of this run")
     with sole_writer(run.folder):
-        identity, file = _identity(run), run.folder / "journal.jsonl"
+        identity, file = identity_of(run), run.folder / "journal.jsonl"
         before = read(file) if file.exists() else []
         if not before and any((run.folder / name).exists() for name in ("run.toml", "weights")):
             raise StateError(
@@ -275,14 +295,35 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
                 publish_text(run.folder / "run.toml", _about(run, identity))
             adaptive = {n: e for n, e in run.problem.estimators.items() if isinstance(e, AdaptiveEstimator)}
             weights = WeightStore(run.folder / "weights", adaptive, journal, identity=identity)
-            yield Ledger(run.problem, journal, weights, progress)
+            with _crew(run) as crew:
+                yield Ledger(run.problem, journal, weights, progress, crew)
+
+
+@contextlib.contextmanager
+def _crew(run: Run) -> Iterator[Crew | None]:
+    """Those who measure for a run; none where it does so itself."""
+    if run.executor is None:
+        yield None
+        return
+    with run.executor.crew(recipe(run)) as crew:
+        yield crew
+
+
+def recipe(run: Run) -> dict[str, Any]:
+    """What `nat_core.working.take_up` makes the parts of a run from in another process: plain JSON."""
+    config = run.config.model_copy(update={"executor": NO_EXECUTOR, "trackers": ()})
+    options = {name: given for name, given in config.options.items() if name in config.parts()}
+    config = config.model_copy(update={"options": options})
+    identity = identity_of(run)
+    same = {name: identity[name] for name in ("space", "data", "plugins")}
+    return {"config": config.model_dump(mode="json"), "identity": same}
 
 
 def require_unchanged(run: Run) -> None:
     """Raise `StateError` where the space or the data are not what the run in this folder began with."""
     records = read(run.folder / "journal.jsonl")
     begun = records[0] if records else {}
-    _require_same(run.folder, begun, _identity(run), frozenset({"config", "plugins"}), _fingerprints(run))
+    _require_same(run.folder, begun, identity_of(run), frozenset({"config", "plugins"}), _fingerprints(run))
 
 
 def _about(run: Run, identity: Mapping[str, Any]) -> str:
@@ -321,7 +362,7 @@ def _ours(name: str) -> bool:
     return name == "lock" or is_draft(name)
 
 
-def _identity(run: Run) -> dict[str, Any]:
+def identity_of(run: Run) -> dict[str, Any]:
     """What has to be the same when a run goes on."""
     variables = [[v.name, [str(c) for c in v.choices]] for v in run.space.variables]
     space = hashlib.sha256(json.dumps(variables).encode()).hexdigest()

@@ -25,12 +25,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nat_core.answering import answer
 from nat_core.archive import Archive, Evaluation
+from nat_core.config import resolve
 from nat_core.contracts import (
     Baseline,
     CostModel,
     DirectOptimizer,
     Evaluator,
+    Executor,
     FineTuner,
     Function,
     OperatorSpace,
@@ -43,6 +46,7 @@ from nat_core.contracts import (
     Split,
     StaticNetwork,
     Surrogate,
+    Task,
     UncertainFunction,
 )
 from nat_core.encoding import (
@@ -57,13 +61,15 @@ from nat_core.encoding import (
     random_encodings,
     sizes,
 )
-from nat_core.errors import ConfigError
+from nat_core.errors import ConfigError, NatError
+from nat_core.run import Run, build, find_parts, recipe
 
 __all__ = [
     "BaselineContract",
     "CostModelContract",
     "DirectOptimizerContract",
     "EvaluatorContract",
+    "ExecutorContract",
     "FineTunerContract",
     "OptimizerContract",
     "SearchSpaceContract",
@@ -618,6 +624,50 @@ class EvaluatorContract:
     def test_nothing_to_measure_on(self, evaluator: Evaluator, network: StaticNetwork, split: Split) -> None:
         with pytest.raises(ConfigError):
             evaluator(network, Split(split.images[:0], split.labels[:0]))
+
+
+class ExecutorContract:
+    """Of an `executor`, on costs of the space `mbv3`."""
+
+    @pytest.fixture
+    def run(self) -> Run:
+        """A run whose measurements take no time."""
+        words = {"space": "mbv3", "objectives": ("macs", "params"), "surrogate": "none", "optimizer": "random"}
+        return build(find_parts(resolve(None, None, words, [])), Path())
+
+    @pytest.fixture
+    def tasks(self, run: Run) -> list[Task]:
+        """Some networks to measure."""
+        X = run.space.sample(9, np.random.default_rng(0))
+        return [Task(architecture, {}) for architecture in as_architectures(X)]
+
+    def test_it_has_a_width(self, executor: Executor) -> None:
+        assert executor.width >= 1
+
+    def test_every_task_is_answered_once_as_it_is_here(self, run: Run, tasks: list[Task], executor: Executor) -> None:
+        expected = {i: answer(run.problem, task) for i, task in enumerate(tasks)}
+        with executor.crew(recipe(run)) as crew:
+            for n in (len(tasks), 1, 0, len(tasks)):
+                found = list(crew.do(tasks[:n]))
+                assert sorted(number for number, _ in found) == list(range(n))
+                for number, got in found:
+                    assert (got.values, got.violation) == (expected[number].values, expected[number].violation)
+                    assert (dict(got.reasons), got.attempts) == ({}, 1)
+
+    def test_what_nobody_waits_for_any_longer_is_not_answered(
+        self, run: Run, tasks: list[Task], executor: Executor
+    ) -> None:
+        with executor.crew(recipe(run)) as crew:
+            next(iter(crew.do(tasks)))
+            (found,) = crew.do(tasks[-1:])
+        assert found[0] == 0
+        assert found[1].values == answer(run.problem, tasks[-1]).values
+
+    def test_another_space_is_refused(self, run: Run, tasks: list[Task], executor: Executor) -> None:
+        other = recipe(run)
+        other["identity"] |= {"space": "0" * 64}
+        with pytest.raises(NatError, match="the space of this run changed"), executor.crew(other) as crew:
+            list(crew.do(tasks))
 
 
 class _Kept:

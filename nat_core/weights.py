@@ -100,6 +100,12 @@ class WeightStore:
             raise StateError(f"the weights of iteration {version} in {self.folder} could not be made again: {fault}")
         self._forget_unfinished(version)
 
+    def files(self, version: int) -> dict[str, tuple[Path, str]]:
+        """The files of a version, and their sha256: what another process takes it from."""
+        recorded = self._journal.first("adapted", iteration=version) if self._estimators else None
+        files: Mapping[str, str] = {} if recorded is None else recorded["files"]
+        return {name: ((self._version(version) / name).absolute(), digest) for name, digest in files.items()}
+
     def _adapt(self, iteration: int, progress: Progress) -> tuple[float, dict[str, list[float | None]]]:
         """Adapt from the version in memory; the seconds of it that earlier processes had spent, and the losses."""
         iterations, X = self._inputs[iteration]

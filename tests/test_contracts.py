@@ -17,6 +17,7 @@ from nat_core.plugins import load
 from nat_core.testing import (
     CostModelContract,
     DirectOptimizerContract,
+    ExecutorContract,
     OptimizerContract,
     SearchSpaceContract,
     SmallSpace,
@@ -68,6 +69,13 @@ class TestCostModels(CostModelContract):
     @pytest.fixture
     def cost_model(self, offer, space):
         return made(offer, space)
+
+
+@all_of("executors")
+class TestExecutors(ExecutorContract):
+    @pytest.fixture
+    def executor(self, offer):
+        return made(offer)
 
 
 SMALLER = {

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
+from nat_core.answering import answer
 from nat_core.bench.problems import Cell, baseline
-from nat_core.contracts import AdaptiveEstimator, Baseline, Estimator, Measurement, Spent
-from nat_core.encoding import Architecture, Encodings, Objectives, as_architectures, as_encodings, everything, new_rows
+from nat_core.contracts import AdaptiveEstimator, Baseline, Estimator, Measurement, Spent, Task
+from nat_core.encoding import Architecture, Encodings, Objectives, as_architectures, everything, new_rows
 from nat_core.errors import ConfigError
 from nat_core.journal import Journal, Record
-from nat_core.ledger import Ledger, measure
+from nat_core.ledger import Ledger
 from nat_core.problem import Problem
 from nat_core.run import Run, build, find_parts
 from nat_core.search import search
@@ -149,10 +150,10 @@ class Meter:
             return self.rows[architecture]
         if len(self.rows) >= self.most or self._succeeded >= self.good:
             raise Spent
-        values, violation, reasons = measure(self.problem, as_encodings([architecture], len(architecture)))
-        row = None if reasons else tuple(values[name] for name in self.problem.names)
+        found = answer(self.problem, Task(architecture, {}))
+        row = None if found.reasons else tuple(found.values[name] for name in self.problem.names)
         self.rows[architecture] = row
-        self.violation.append(0.0 if reasons else violation)
+        self.violation.append(0.0 if found.reasons else found.violation)
         self._succeeded += row is not None
         self._idle = 0
         return row

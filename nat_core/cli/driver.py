@@ -31,11 +31,13 @@ def start(config: RunConfig, out: Path | None, *, as_json: bool) -> None:
     _drive(parts, out or new_folder(config), frozenset(), as_json=as_json)
 
 
-def resume(folder: Path, accept: frozenset[str], trackers: tuple[str, ...] = (), *, as_json: bool) -> None:
-    """Go on with the run in a folder, followed by other trackers where some are named."""
+def resume(
+    folder: Path, accept: frozenset[str], trackers: tuple[str, ...] = (), executor: str | None = None, *, as_json: bool
+) -> None:
+    """Go on with the run in a folder, with other trackers or another executor where some are named."""
     config = saved_config(folder)[0]
-    if trackers:
-        config = config.model_copy(update={"trackers": trackers})
+    named = {"trackers": trackers, "executor": executor}
+    config = config.model_copy(update={name: value for name, value in named.items() if value})
     _drive(find_parts(config), folder, accept, as_json=as_json)
 
 
@@ -126,7 +128,8 @@ def _what(run: Run) -> str:
     named = [n if c.measured_by(n) in {n, c.space} else f"{n} by {c.measured_by(n)}" for n in c.objectives]
     objectives = " and ".join(filter(None, (", ".join(named[:-1]), named[-1])))
     surrogate = "without a surrogate" if run.surrogate is None else f"with {c.surrogate}"
-    return f"{run.subject}{images}: {objectives} by {c.optimizer} {surrogate}, preset {c.preset}"
+    where = "" if run.executor is None else f", {run.executor.width} at a time by {c.executor}"
+    return f"{run.subject}{images}: {objectives} by {c.optimizer} {surrogate}, preset {c.preset}{where}"
 
 
 def _images(data: Dataset) -> str:

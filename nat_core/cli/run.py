@@ -33,6 +33,7 @@ from nat_core import config as configs
 @click.option(
     "--tracker", "trackers", multiple=True, help="Follow the run in: tensorboard | mlflow; repeatable.  [default: none]"
 )
+@click.option("--executor", help="Where networks are measured: processes; none: in the run's own.  [default: none]")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; one that holds this run is gone on with.")
 @click.option("-s", "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Set an option; repeatable.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved run, its plugins and its expected time; run nothing.")

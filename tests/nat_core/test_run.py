@@ -14,7 +14,7 @@ from nat_core.config import RunConfig, resolve
 from nat_core.contracts import Measurement
 from nat_core.errors import ConfigError, PluginError, StateError
 from nat_core.plugins import Offer, Registry
-from nat_core.run import _identity, _measured_on, _require_same, build, find_parts, new_folder
+from nat_core.run import _measured_on, _require_same, build, find_parts, identity_of, new_folder
 from nat_core.testing import SmallSpace
 
 
@@ -249,7 +249,7 @@ def test_what_values_come_out_of_is_recognised():
 def test_a_run_without_data_says_so_in_its_identity():
     run = build(find_parts(config(space="plain", objectives=["sum", "toy"])), "f")
     assert run.data is None
-    identity = _identity(run)
+    identity = identity_of(run)
     assert identity["data"] == "f" * 64
     assert identity["config"]["data"] is None
 
@@ -257,7 +257,7 @@ def test_a_run_without_data_says_so_in_its_identity():
 def test_a_journal_of_version_01_is_the_journal_of_this_run(tmp_path):
     """It knew no estimator: what it lacks was as the default is."""
     run = build(find_parts(config(space="plain", objectives=["sum", "toy"])), "f")
-    now = _identity(run)
+    now = identity_of(run)
     begun = {"kind": "begun", "format": 1, **now}
     old = {k: v for k, v in now["config"].items() if k != "estimator"}
     _require_same(tmp_path, {**begun, "config": old}, now, frozenset(), {})
