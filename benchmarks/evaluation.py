@@ -30,6 +30,12 @@ from nat_estimators.engines.memory import keep_freed_memory
 
 CLASSES, COUNTED, CPU = 100, 2000, torch.device("cpu")
 BATCH = {64: 128, 192: 32}  # pictures at once, by resolution
+ENGINES = {  # label → engine and precision
+    "torch": ("torch", "fp32"),
+    "onnxruntime": ("onnxruntime", "fp32"),
+    "openvino": ("openvino", "fp32"),
+    "bf16": ("openvino", "bf16"),
+}
 LABELS = {
     "ofa": "ofa 0.1, dynamic network, eager",
     "static": "plain subnet, eager",
@@ -37,6 +43,7 @@ LABELS = {
     "torch": "engine torch",
     "onnxruntime": "engine onnxruntime",
     "openvino": "engine openvino, steady",
+    "bf16": "engine openvino in bf16, steady",
     "counted": f"engine openvino, preparation counted over {COUNTED:,} images",
 }
 
@@ -72,11 +79,11 @@ def measured(side: int, batch: int, n_architectures: int, rounds: int) -> dict[s
         contestants: dict[str, Callable[[Tensor], Tensor]] = {"ofa": theirs, "static": subnet}
         contestants["supernet"] = lambda x, a=architecture: supernet(x, a)  # type: ignore[misc]
         preparation = {}
-        for name in ("torch", "onnxruntime", "openvino"):
+        for label, (name, precision) in ENGINES.items():
             network = supernet.subnet(architecture).to(memory_format=torch.channels_last)
             start = time.perf_counter()
-            contestants[name] = engine(name, "fp32", CPU).prepare(network, images)
-            preparation[name] = time.perf_counter() - start
+            contestants[label] = engine(name, precision, CPU).prepare(network, images)
+            preparation[label] = time.perf_counter() - start
         for round_ in range(-1, rounds):  # the first one warms up
             for name, run in contestants.items():
                 took = once(run, images, channels_last=name in {"static", "supernet", "torch"})

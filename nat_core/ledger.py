@@ -20,6 +20,7 @@ from nat_core.answering import Alone
 from nat_core.archive import Archive, Evaluation
 from nat_core.contracts import Answer, Crew, Progress, Task
 from nat_core.encoding import Architecture, Encodings, Objectives, as_architectures, as_encodings
+from nat_core.errors import PluginError
 from nat_core.journal import Journal, Record
 from nat_core.problem import Problem
 from nat_core.weights import WeightStore
@@ -46,6 +47,7 @@ class Ledger:
     weights: WeightStore
     progress: Progress
     crew: Crew | None = None  # who measures; none: this process
+    strict: bool = False  # whether a failure ends the run, and is measured again when that goes on
     _seconds: dict[str, float] = field(default_factory=dict)
 
     @contextlib.contextmanager
@@ -132,6 +134,8 @@ class Ledger:
             about["attempts"] = answer.attempts
         if answer.reasons:
             reason = "; ".join(f"{name}: {why}" for name, why in answer.reasons.items())
+            if self.strict:
+                raise PluginError(f"architecture {architecture} could not be measured: {reason} (--strict-plugins)")
             log.warning("architecture %s could not be measured: %s", architecture, reason)
             return self.journal.append("failed", reason=reason, **about)
         return self.journal.append("measured", objectives=dict(answer.values), violation=answer.violation, **about)

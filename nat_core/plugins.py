@@ -122,13 +122,19 @@ class Registry:
         listed = "; ".join(f"{o.name} of {o.where}: {o.error}" for o in broken)
         return f"Plugins that failed to load: {listed}." if broken else ""
 
-    def announce(self, hook: str, **arguments: Any) -> None:
-        """Call a listener hook of every plugin; one that fails is reported by name, and the others still run."""
+    def announce(self, hook: str, *, strict: bool = False, **arguments: Any) -> None:
+        """Call a listener hook of every plugin; one that fails is reported by name, and the others still run.
+
+        With `strict` it is a `PluginError` instead.
+        """
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except (Exception, SystemExit) as error:  # noqa: BLE001 - any error of a plugin is the plugin's
-                log.warning("plugin %s failed in %s: %s", implementation.plugin_name, hook, _reason(error))
+            except (Exception, SystemExit) as error:
+                failed = f"plugin {implementation.plugin_name} failed in {hook}: {_reason(error)}"
+                if strict:
+                    raise PluginError(f"{failed} (--strict-plugins)") from error
+                log.warning("%s", failed)
 
 
 def load() -> Registry:

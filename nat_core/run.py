@@ -108,6 +108,7 @@ class Run:
     plan: Plan
     trackers: Mapping[str, Followed] = field(default_factory=dict)
     executor: Executor | None = None  # none: this process measures itself
+    strict: bool = False  # whether the first failure of a plugin ends it
 
     @property
     def space(self) -> SearchSpace:
@@ -190,7 +191,7 @@ def trackers(parts: Parts) -> dict[str, Followed]:
     return {name: Followed(name, make(parts.config.options, offer, {})) for name, offer in parts.trackers.items()}
 
 
-def build(parts: Parts, folder: Path, trackers: Mapping[str, Followed] | None = None) -> Run:
+def build(parts: Parts, folder: Path, trackers: Mapping[str, Followed] | None = None, *, strict: bool = False) -> Run:
     """Load the data and build every part. Raises `ConfigError` for unusable data or constraints nothing can meet."""
     config = parts.config
     data: Dataset | None = None if parts.data is None else make(config.options, parts.data, {"seed": config.seed})
@@ -219,7 +220,7 @@ def build(parts: Parts, folder: Path, trackers: Mapping[str, Followed] | None = 
     executor: Executor | None = None if parts.executor is None else make(config.options, parts.executor, {})
     if executor is not None:
         _require_room_beside(executor, config.executor, estimators)
-    return Run(folder, config, parts, data, problem, surrogate, optimizer, plan, trackers or {}, executor)
+    return Run(folder, config, parts, data, problem, surrogate, optimizer, plan, trackers or {}, executor, strict)
 
 
 def _require_room_beside(executor: Executor, name: str, estimators: Mapping[str, Estimator]) -> None:
@@ -296,7 +297,7 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
             adaptive = {n: e for n, e in run.problem.estimators.items() if isinstance(e, AdaptiveEstimator)}
             weights = WeightStore(run.folder / "weights", adaptive, journal, identity=identity)
             with _crew(run) as crew:
-                yield Ledger(run.problem, journal, weights, progress, crew)
+                yield Ledger(run.problem, journal, weights, progress, crew, run.strict)
 
 
 @contextlib.contextmanager
@@ -337,7 +338,7 @@ def iterate(run: Run, ledger: Ledger) -> Iterator[Archive]:
     """The search, each archive announced to the listeners."""
     registry = plugins.registry()
     for archive in search(run.problem, run.surrogate, run.optimizer, run.plan, run.config.seed, ledger):
-        registry.announce("on_iteration", run=run, archive=archive)
+        registry.announce("on_iteration", strict=run.strict, run=run, archive=archive)
         yield archive
 
 
@@ -346,7 +347,7 @@ def finish(run: Run, ledger: Ledger, archive: Archive) -> dict[Architecture, dic
     tested = ledger.test(archive.front)
     if ledger.journal.first("finished") is None:
         ledger.journal.append("finished", evaluations=len(archive), journal_seconds=round(ledger.journal.seconds, 4))
-    plugins.registry().announce("on_finish", run=run, archive=archive)
+    plugins.registry().announce("on_finish", strict=run.strict, run=run, archive=archive)
     return tested
 
 

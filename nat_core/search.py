@@ -21,7 +21,7 @@ import numpy as np
 from nat_core.archive import Archive
 from nat_core.contracts import DirectOptimizer, Function, Optimizer, Surrogate
 from nat_core.encoding import Architecture, Encodings, Values, corners, new_rows, sized_encodings, sizes
-from nat_core.errors import ConfigError, FailureBudgetError, NatError
+from nat_core.errors import ConfigError, FailureBudgetError, NatError, PluginError
 from nat_core.hopes import Hopes, at_best, guarded, notes
 from nat_core.ledger import Batch, Ledger
 from nat_core.pareto import EXACT, spread
@@ -112,7 +112,7 @@ def propose(
             asked = ask(problem, archive, optimizer, plan.batch, draw, known)
         return Batch(asked, None, leaving(archive, len(asked), plan.capacity))
     with ledger.timed("surrogate"):
-        learnt = fit(problem, fit_set(archive.measured, plan.fit_size), surrogate)
+        learnt = fit(problem, fit_set(archive.measured, plan.fit_size), surrogate, strict=ledger.strict)
         predicted = problem.predict(learnt)
     with ledger.timed("optimizer"):
         hoped = problem.predict(at_best(learnt, plan.optimism))
@@ -137,11 +137,12 @@ def ask(
     return asked[np.argsort(problem.cost_violation(asked), kind="stable")][:n]
 
 
-def fit(problem: Problem, archive: Archive, surrogate: Surrogate) -> dict[str, Function]:
+def fit(problem: Problem, archive: Archive, surrogate: Surrogate, *, strict: bool = False) -> dict[str, Function]:
     """A surrogate for each costly objective, and each cost as it is; none ever gives anything that is not finite."""
     functions = dict[str, Function]()
     for name, y in zip(problem.names, archive.F.T, strict=True):
-        function = _fitted(name, surrogate, archive.X, y) if name in problem.estimators else problem.costs[name]
+        costly = name in problem.estimators
+        function = _fitted(name, surrogate, archive.X, y, strict=strict) if costly else problem.costs[name]
         functions[name] = guarded(name, function, y)
     return functions
 
@@ -216,13 +217,15 @@ def _keep(archive: Archive, rows: Encodings) -> Archive:
     return archive.where(np.isin(np.arange(len(archive)), rows))
 
 
-def _fitted(name: str, surrogate: Surrogate, X: Encodings, y: Values) -> Function:
+def _fitted(name: str, surrogate: Surrogate, X: Encodings, y: Values, *, strict: bool) -> Function:
     """What a surrogate learnt; where it can learn nothing, the value of the nearest measured row."""
     try:
         return surrogate.fit(X.copy(), y.copy())
     except NatError:
         raise
-    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the search goes on without it
+    except Exception as error:
         reason = f"{type(error).__name__}: {error}"
+        if strict:
+            raise PluginError(f"no surrogate of {name} ({reason}) (--strict-plugins)") from error
         log.warning("no surrogate of %s (%s): the nearest measured architecture stands in", name, reason)
         return lambda rows: np.array([y[(row != X).sum(axis=1).argmin()] for row in rows], dtype=np.float64)

@@ -6,6 +6,7 @@ are not those of the run. Weights are taken from the files that the run has save
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -74,7 +75,6 @@ def plain_answer(found: Answer) -> Plain:
     return about | ({} if found.reasons else {"violation": found.violation})
 
 
-def answer_of(plain: Plain, attempts: int) -> Answer:
-    """The inverse, as it came of the last of so many attempts."""
-    violation = plain.get("violation", float("inf"))
-    return Answer(plain["values"], violation, plain["reasons"], plain["seconds"], attempts)
+def answer_of(plain: Plain) -> Answer:
+    """The inverse."""
+    return Answer(plain["values"], plain.get("violation", math.inf), plain["reasons"], plain["seconds"])

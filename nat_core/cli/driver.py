@@ -25,20 +25,26 @@ from nat_core.run import trackers as trackers_of
 from nat_core.stopping import noted
 
 
-def start(config: RunConfig, out: Path | None, *, as_json: bool) -> None:
+def start(config: RunConfig, out: Path | None, *, strict: bool, as_json: bool) -> None:
     """Run a config in a new folder, or go on in one that holds it."""
     parts = find_parts(config)
-    _drive(parts, out or new_folder(config), frozenset(), as_json=as_json)
+    _drive(parts, out or new_folder(config), frozenset(), strict=strict, as_json=as_json)
 
 
 def resume(
-    folder: Path, accept: frozenset[str], trackers: tuple[str, ...] = (), executor: str | None = None, *, as_json: bool
+    folder: Path,
+    accept: frozenset[str],
+    trackers: tuple[str, ...],
+    executor: str | None,
+    *,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Go on with the run in a folder, with other trackers or another executor where some are named."""
     config = saved_config(folder)[0]
     named = {"trackers": trackers, "executor": executor}
     config = config.model_copy(update={name: value for name, value in named.items() if value})
-    _drive(find_parts(config), folder, accept, as_json=as_json)
+    _drive(find_parts(config), folder, accept, strict=strict, as_json=as_json)
 
 
 def shorthands_of(config: RunConfig, words: Mapping[str, str | None]) -> list[str]:
@@ -78,9 +84,9 @@ def show_front(folder: Path, *, whole: bool, as_json: bool) -> None:
         Console().print(table, *origins(saved.summary), sep="\n")
 
 
-def _drive(parts: Parts, folder: Path, accept: frozenset[str], *, as_json: bool) -> None:
+def _drive(parts: Parts, folder: Path, accept: frozenset[str], *, strict: bool, as_json: bool) -> None:
     with noted(lambda: f"Nothing recorded is lost. Go on with: nat resume {folder}" if is_run(folder) else ""):
-        run = build(parts, folder, trackers_of(parts))
+        run = build(parts, folder, trackers_of(parts), strict=strict)
         summary, tested = _search(run, accept)
     if as_json:
         click.echo(json.dumps(document(str(folder), summary, run.space, tested)))

@@ -12,12 +12,20 @@ import click
 @click.option("--accept", multiple=True, type=click.Choice(["data", "plugins"]), help="Go on although these changed.")
 @click.option("--tracker", "trackers", multiple=True, help="In place of the run's own; none: no tracker.")
 @click.option("--executor", help="In place of the run's own; none: in the run's own process.")
+@click.option("--strict-plugins", is_flag=True, help="Stop at the first thing that a plugin could not do.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, nothing else there.")
-def command(run: Path, accept: tuple[str, ...], trackers: tuple[str, ...], executor: str | None, as_json: bool) -> None:
+def command(
+    run: Path,
+    accept: tuple[str, ...],
+    trackers: tuple[str, ...],
+    executor: str | None,
+    strict_plugins: bool,
+    as_json: bool,
+) -> None:
     """Go on with the run in the folder RUN, as if it had never stopped.
 
     Refuses, and says why, if its data, plugins or config changed since it began.
     """
     from nat_core.cli import driver
 
-    driver.resume(run, frozenset(accept), trackers, executor, as_json=as_json)
+    driver.resume(run, frozenset(accept), trackers, executor, strict=strict_plugins, as_json=as_json)

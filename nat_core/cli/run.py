@@ -36,6 +36,7 @@ from nat_core import config as configs
 @click.option("--executor", help="Where networks are measured: processes; none: in the run's own.  [default: none]")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; one that holds this run is gone on with.")
 @click.option("-s", "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Set an option; repeatable.")
+@click.option("--strict-plugins", is_flag=True, help="Stop at the first thing that a plugin could not do.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved run, its plugins and its expected time; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, nothing else there.")
 def command(
@@ -45,6 +46,7 @@ def command(
     preset: str | None,
     out: Path | None,
     settings: tuple[str, ...],
+    strict_plugins: bool,
     dry_run: bool,
     as_json: bool,
     **words: Any,
@@ -65,4 +67,4 @@ def command(
     if dry_run:
         driver.rehearse(config, as_json=as_json)
     else:
-        driver.start(config, out, as_json=as_json)
+        driver.start(config, out, strict=strict_plugins, as_json=as_json)

@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections import Counter, deque
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from nat_core.contracts import Answer, Crew, Task
@@ -31,6 +31,7 @@ log = logging.getLogger("nat_core")
 _BEGINNING = 600.0  # seconds at least that a worker has to load what the run measures on
 _STARTS = 5  # in a row that may come to nothing: then no worker can live here
 _PATIENCE = 1.0  # seconds between looks at workers that say nothing
+_NOTHING = "processes"  # what a worker fails at that has not been asked for an objective yet
 _WORDS = 300  # characters of what a worker said last
 
 
@@ -61,55 +62,62 @@ class Pool:
             members.dismiss()
 
 
+@dataclass
+class Work:
+    """Tasks that are being done."""
+
+    tasks: Sequence[Task]
+    waiting: deque[int] = field(init=False)  # numbers of tasks
+    attempts: Counter[int] = field(default_factory=Counter, init=False)
+
+    def __post_init__(self) -> None:
+        self.waiting = deque(range(len(self.tasks)))
+
+    def next(self) -> tuple[int, Task]:
+        """One that waits."""
+        number = self.waiting.popleft()
+        self.attempts[number] += 1
+        return number, self.tasks[number]
+
+    def again(self, number: int, fate: str, more: int) -> None:
+        """Have one wait again, whose worker was lost."""
+        times = "once" if more == 1 else f"{more} times"
+        what = f"architecture {self.tasks[number].architecture}: its worker {fate}"
+        log.warning("%s; it is tried again, %s more at most", what, times)
+        self.waiting.appendleft(number)
+
+
 class Members:
     """The workers of a run."""
 
     def __init__(self, recipe: Mapping[str, Any], pool: Pool) -> None:
         self._recipe, self._pool = recipe, pool
         self._members: list[Member] = []
+        self._most = pool.width
         self._stillborn = 0  # in a row
 
     def do(self, tasks: Sequence[Task]) -> Iterator[tuple[int, Answer]]:
         """The number of every task with what came of it, as soon as it did."""
-        waiting, left, attempts = deque(range(len(tasks))), len(tasks), Counter[int]()
         self.dismiss(busy=True)  # with what nobody waits for any longer
+        work, left = Work(tasks), len(tasks)
         while left:
-            self._hire(min(self._pool.width, left))
+            while len(self._members) < min(self._most, left):
+                self._members.append(Member(self._recipe, self._pool))
             for member in self._members:
-                if member.ready and member.number is None and waiting:
-                    next_one = waiting.popleft()
-                    attempts[next_one] += 1
-                    member.give(next_one, tasks[next_one])
+                if member.ready and member.number is None and work.waiting:
+                    member.give(*work.next())
             for member in self._heard():
-                number, found = member.number, None
-                for said in member.said():
-                    found = self._answer(said, member, attempts) or found
-                if found is not None:
+                number = member.number
+                answer = self._listen(member) or self._lost(member, work)
+                if number is not None and answer is not None:
                     left -= 1
-                    yield found
-                elif fate := self._fate(member):
-                    self._members.remove(member)
-                    if number is None:
-                        self._require_life(member, fate)
-                    elif (more := self._pool.retries + 1 - attempts[number]) > 0:
-                        what = f"architecture {tasks[number].architecture}: {fate}"
-                        log.warning("%s; this is tried again, %d %s more at most", what, more, _times(more))
-                        waiting.appendleft(number)
-                    else:
-                        left -= 1
-                        tries = f", {attempts[number]} times" if attempts[number] > 1 else ""
-                        yield number, Answer({}, math.inf, {member.asked: f"{fate}{tries}"}, 0.0, attempts[number])
+                    yield number, replace(answer, attempts=work.attempts[number])
 
     def dismiss(self, *, busy: bool = False) -> None:
         """End all workers, or those that are busy."""
         for member in [m for m in self._members if not busy or m.number is not None]:
             member.end()
             self._members.remove(member)
-
-    def _hire(self, n: int) -> None:
-        """Have n workers."""
-        while len(self._members) < n:
-            self._members.append(Member(self._recipe, self._pool))
 
     def _heard(self) -> list[Member]:
         """The workers, once one of them has said something, ended, or had all its time."""
@@ -120,36 +128,60 @@ class Members:
             selector.select(min(max(soonest, 0.0), _PATIENCE))  # some end without a sound
         return list(self._members)
 
-    def _answer(self, said: Mapping[str, Any], member: Member, attempts: Counter[int]) -> tuple[int, Answer] | None:
-        """What a worker said: an answer, if it is one."""
-        if said["kind"] == "refused":
-            raise RefusalError(said["reason"], said["exit_code"])
-        if said["kind"] == "ready":
-            member.ready, member.deadline, self._stillborn = True, math.inf, 0
-        elif said["kind"] == "asking":
-            member.asked = said["name"]
-        elif said["kind"] == "answer":
-            for level, text in said["notes"]:
-                log.log(level, "%s", text)
-            number, member.number, member.deadline = said["number"], None, math.inf
-            return number, answer_of(said["answer"], attempts[number])
+    def _listen(self, member: Member) -> Answer | None:
+        """Take in what a worker says: the answer to its task, if that is in it."""
+        found: Answer | None = None
+        for said in member.said():
+            match said["kind"]:
+                case "ready":
+                    member.rest()
+                    self._stillborn = 0
+                case "asking":
+                    member.asked = said["name"]
+                case "answer" if said["number"] == member.number:
+                    member.rest()
+                    found = answer_of(said["answer"])
+                    for level, text in said["notes"]:
+                        log.log(level, "%s", text)
+                case "refused":
+                    raise RefusalError(said["reason"], said["exit_code"])
+        return found
+
+    def _lost(self, member: Member, work: Work) -> Answer | None:
+        """Part with a worker that has died or had all its time; the answer to its task, if that has no more tries."""
+        if not (fate := self._fate(member)):
+            return None
+        self._members.remove(member)
+        if (number := member.number) is None:
+            self._require_life(member, fate)
+        elif (more := self._pool.retries + 1 - work.attempts[number]) > 0:
+            work.again(number, fate, more)
+        else:
+            tries = f", {work.attempts[number]} times" if work.attempts[number] > 1 else ""
+            return Answer({}, math.inf, {member.asked: f"its worker {fate}{tries}"})
         return None
 
     def _fate(self, member: Member) -> str:
         """How a worker came to its end, which it has met by then; empty if it lives and has time."""
         if member.gone():
             words = member.end()
-            return f"its worker {_ended(member.process.returncode)}" + (f" ({words})" if words else "")
+            return _ended(member.process.returncode) + (f" ({words})" if words else "")
         if time.monotonic() > member.deadline:
             member.end()
-            return f"it took longer than the {self._pool.limit:g} s of processes.limit, and its worker was killed"
+            if not member.ready:
+                return "took too long to begin"
+            return f"took longer than the {self._pool.limit:g} s of processes.limit, and was killed"
         return ""
 
     def _require_life(self, member: Member, fate: str) -> None:
-        """Raise `ResourceError` where one worker after another ends before it has begun."""
+        """Do with fewer workers where one after another ends before it has begun; `ResourceError` where none lives."""
         self._stillborn += not member.ready
-        if self._stillborn >= _STARTS:
-            raise ResourceError(f"no worker of the executor processes can begin: {fate.removeprefix('its worker ')}")
+        if self._stillborn < _STARTS:
+            return
+        self._stillborn, self._most = 0, sum(m.ready for m in self._members)
+        if not self._most:
+            raise ResourceError(f"no worker of the executor processes can begin: each {fate}")
+        log.warning("no further worker can begin (each %s): %d at a time from now on", fate, self._most)
 
 
 class Member:
@@ -173,14 +205,18 @@ class Member:
         os.set_blocking(self.pipe, False)
         self.ready = self._closed = False
         self.number: int | None = None  # of the task that it has
-        self.asked = "the worker"  # the objective that it measures now
+        self.asked = _NOTHING  # the objective that it measures now
         self.deadline = time.monotonic() + max(self._limit, _BEGINNING)
         self._send(recipe)
 
     def give(self, number: int, task: Task) -> None:
         """Have it do a task."""
-        self.number, self.deadline = number, time.monotonic() + self._limit
+        self.number, self.deadline, self.asked = number, time.monotonic() + self._limit, _NOTHING
         self._send({"number": number, "task": plain_task(task)})
+
+    def rest(self) -> None:
+        """Have it wait for a task, for as long as it may take."""
+        self.ready, self.number, self.deadline = True, None, math.inf
 
     def _send(self, line: Mapping[str, Any]) -> None:
         assert self.process.stdin is not None  # noqa: S101 - it is a pipe
@@ -228,10 +264,6 @@ class RefusalError(NatError):
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _times(n: int) -> str:
-    return "time" if n == 1 else "times"
 
 
 def _ended(code: int) -> str:

@@ -283,6 +283,17 @@ def test_a_listener_that_fails_is_reported_and_the_others_still_run(install, cap
     assert sys.modules["toy_part"].heard == ["archive"]
 
 
+@pytest.mark.promise(21)
+@pytest.mark.parametrize("fault", ["raise ValueError('disk')", "raise SystemExit('disk')"])
+def test_strictly_a_listener_that_fails_is_an_error_that_names_it(install, fault):
+    install("toy-one", "toy_one", LISTENER.replace("FAULT", fault))
+    registry = load()
+    for ours in ("nat_plots", "nat_report", "nat_trackers"):  # which have no use for words
+        registry._manager.unregister(name=f"{OWN}:{ours}")
+    with pytest.raises(PluginError, match=r"plugin toy-one:toy_one failed in on_iteration: .*: disk"):
+        registry.announce("on_iteration", strict=True, run="run", archive="archive")
+
+
 def test_our_own_plugins_load_and_every_kind_has_one():
     registry = load()
     assert [o for o in registry.offers if o.distribution == OWN and o.status != "ok"] == []

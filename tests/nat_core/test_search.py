@@ -17,7 +17,7 @@ from toyrun import Estimator, Optimizer, Quiet, Space, Surrogate, Toy, sealed, t
 from nat_core.archive import Archive, Evaluation
 from nat_core.contracts import Measurement
 from nat_core.encoding import as_architectures
-from nat_core.errors import ConfigError, FailureBudgetError, StateError
+from nat_core.errors import ConfigError, FailureBudgetError, PluginError, StateError
 from nat_core.journal import Journal, read
 from nat_core.ledger import Batch, Ledger, replay
 from nat_core.pareto import hypervolume, reference_point
@@ -235,6 +235,18 @@ def test_a_surrogate_that_cannot_fit_is_said_and_stood_in_for(place, caplog):
     assert len(archive) == 13
     assert "no surrogate of distance (LinAlgError: Singular matrix)" in caplog.text
     assert toy.run(place) == archive
+
+
+def test_strictly_a_surrogate_that_cannot_fit_is_an_error(place):
+    class Singular:
+        def fit(self, *_):
+            raise np.linalg.LinAlgError("Singular matrix")
+
+    toy = Toy(surrogate=Singular())
+    with pytest.raises(PluginError, match=r"no surrogate of distance \(LinAlgError: Singular matrix\)"):
+        toy.run(place, strict=True)
+    assert kinds(place)["measured"] == toy.plan.initial
+    assert len(toy.run(place)) == 13  # and goes on with another word
 
 
 def test_a_surrogate_may_say_what_a_user_can_do(place):

@@ -46,7 +46,7 @@ def test_every_third_evaluation_kills_its_worker(toy, undisturbed, cases):
     again = [r for r in toy.outcomes("worked") if r.get("attempts") == 2]
     killed = [a for a, processes in toy.tried().items() if len(processes) > 1]  # the front is tested too
     assert len(again) == len(killed) >= 10
-    assert "(0, 0, 0, 0): its worker was ended by SIGKILL; this is tried again, 2 times more at most" in outcome.err
+    assert "(0, 0, 0, 0): its worker was ended by SIGKILL; it is tried again, 2 times more at most" in outcome.err
     cases["killed workers"] += len(killed)
 
 
@@ -88,7 +88,7 @@ def test_who_hangs_is_given_up_after_its_limit(toy, how, cases):
         ((_, answer),) = members.do([task("1230")])
         assert limit <= time.monotonic() - start < limit + 2
         assert answer.reasons == {
-            "toy_distance": "it took longer than the 1 s of processes.limit, and its worker was killed"
+            "toy_distance": "its worker took longer than the 1 s of processes.limit, and was killed"
         }
         assert not alive(worker)
         assert not dict(members.do([task("0000")]))[0].reasons  # by another
@@ -107,7 +107,9 @@ def test_a_run_goes_on_past_those_who_hang_and_hears_no_late_answer(toy, undistu
     assert len(found) == len(toy.outcomes("worked")) == len(undisturbed[0])
     assert found[tuple(stopped)]["attempts"] == 2
     assert found[tuple(late)]["kind"] == "failed"
-    assert found[tuple(late)]["reason"].startswith("toy_distance: it took longer than the 1 s of processes.limit")
+    assert found[tuple(late)]["reason"].startswith(
+        "toy_distance: its worker took longer than the 1 s of processes.limit"
+    )
     assert sum(r["kind"] == "failed" for r in found.values()) == 1
 
 
@@ -178,7 +180,7 @@ def test_a_signal_to_the_run_ends_it_and_its_workers(toy, undisturbed, signum, c
     [
         ("raise", "toy_distance: ValueError: I will not"),
         ("wrong", "toy_distance: AttributeError: 'str' object has no attribute 'value'"),
-        ("hang", "toy_distance: it took longer than the 1 s of processes.limit, and its worker was killed"),
+        ("hang", "toy_distance: its worker took longer than the 1 s of processes.limit, and was killed"),
         ("exit", "toy_distance: its worker ended with exit code 3 (I leave)"),
         ("leave", "toy_distance: its worker ended with exit code 7"),
     ],
@@ -201,6 +203,20 @@ def test_too_many_lost_workers_end_the_run_by_its_failure_budget(toy):
     assert "its worker ended with exit code 3 (I leave)" in outcome.err
 
 
+@pytest.mark.promise(21)
+def test_strictly_the_first_failure_ends_the_run_and_is_measured_again(toy, undisturbed):
+    bad = toy.outcomes("undisturbed")[9]["architecture"]
+    name = "".join(map(str, bad))
+    toy.order("raise", name)
+    outcome = toy.run("strict", *by(2), "--strict-plugins")
+    assert outcome.code == 2
+    assert f"architecture {tuple(bad)} could not be measured: toy_distance: ValueError: I will not" in outcome.err
+    assert not any(r["kind"] == "failed" for r in toy.outcomes("strict"))
+    (toy.place / "orders" / name).unlink()
+    assert here("resume", toy.place / "strict", "--strict-plugins").code == 0
+    assert toy.archive("strict") == undisturbed
+
+
 def test_what_plugins_print_and_read_is_not_taken_for_an_answer(toy, undisturbed):
     toy.order("print", "third")
     assert toy.run("worked", *by(2)).code == 0
@@ -211,9 +227,21 @@ def test_no_worker_can_begin(toy):
     toy.order("", "birth")
     outcome = toy.run("worked", *by(2))
     assert outcome.code == 4
-    expected = "no worker of the executor processes can begin: ended with exit code 9 (there is no room for me)"
+    expected = "no worker of the executor processes can begin: each ended with exit code 9 (there is no room for me)"
     assert expected in outcome.err
     assert not children(os.getpid())
+
+
+def test_where_no_more_can_begin_those_who_live_go_on(toy, undisturbed):
+    toy.order("", "one")
+    toy.order("pause")
+    outcome = toy.run("worked", *by(3))
+    assert outcome.code == 0
+    assert (
+        "no further worker can begin (each ended with exit code 9 (there is no room for me)): 1 at a time"
+        in outcome.err
+    )
+    assert toy.archive("worked") == undisturbed
 
 
 def test_a_worker_that_finds_another_space_or_damaged_weights_refuses(toy):

@@ -6,6 +6,7 @@ times: `kill 1`. It is obeyed in workers alone, so that the run itself may be co
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import signal
@@ -100,9 +101,18 @@ class Distance:
         return Rehearsal((0.0,) * (iterations + 1), 0.0)
 
 
+def no_room(orders: Path) -> bool:
+    """Whether no worker may begin, or none after the first."""
+    if (orders / "one").exists():
+        with contextlib.suppress(FileExistsError):
+            (orders / "first").touch(exist_ok=False)
+            return False
+    return (orders / "one").exists() or (orders / "birth").exists()
+
+
 def distance(space, *, orders: str):
     del space
-    if IN_WORKER and (Path(orders) / "birth").exists():
+    if IN_WORKER and no_room(Path(orders)):
         sys.stderr.write("there is no room for me\n")
         sys.stderr.flush()
         os._exit(9)

@@ -139,7 +139,7 @@ class Toy:
     asked: list[tuple[int, ...]] = field(default_factory=list)  # of the estimator, over all runs
     events: list[str] = field(default_factory=list)
 
-    def archives(self, folder: Path, disk: Disk | None = None) -> Iterator[Archive]:
+    def archives(self, folder: Path, disk: Disk | None = None, *, strict: bool = False) -> Iterator[Archive]:
         disk = disk or Quiet()
         estimator = self.estimator(disk, self.fault)
         estimator.asked = self.asked
@@ -147,12 +147,13 @@ class Toy:
         problem = Problem(Space(), ("distance", "size"), {"distance": estimator}, costs, self.constraints)
         with Journal(folder / "journal.jsonl", disk) as journal:
             weights = WeightStore(folder / "weights", {"distance": estimator}, journal, disk)
-            ledger = Ledger(problem, journal, weights, lambda what, _done, _total: self.events.append(what))
+            noting = lambda what, _done, _total: self.events.append(what)  # noqa: E731
+            ledger = Ledger(problem, journal, weights, noting, strict=strict)
             yield from search(problem, self.surrogate, self.optimizer, self.plan, self.seed, ledger)
 
-    def run(self, folder: Path, disk: Disk | None = None) -> Archive:
+    def run(self, folder: Path, disk: Disk | None = None, *, strict: bool = False) -> Archive:
         """To the end; what was done before is taken from the folder."""
-        *_, archive = self.archives(folder, disk)
+        *_, archive = self.archives(folder, disk, strict=strict)
         return archive
 
     def but(self, **plan) -> Toy:
