@@ -25,7 +25,8 @@ from nat_core.contracts import AdaptiveEstimator, Answer, Crew, Task
 from nat_core.durable import publish
 from nat_core.encoding import as_architectures
 from nat_core.run import build, find_parts, recipe
-from nat_executors.pool import Pool, cores
+from nat_executors.member import cores
+from nat_executors.pool import Pool
 
 
 def main() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -31,12 +32,12 @@ class Forecast:
         return before + (share * self.adapt[iteration] if phase == "adapt" else 0.0)
 
 
-def forecast(plan: Plan, rehearsals: Iterable[Rehearsal]) -> Forecast:
-    """The expectation for a plan."""
+def forecast(plan: Plan, rehearsals: Iterable[Rehearsal], at_once: int = 1) -> Forecast:
+    """The expectation for a plan, where so many architectures are measured at a time."""
     trials = list(rehearsals)
     sizes = [min(plan.initial + i * plan.batch, plan.capacity or 2**62) for i in range(plan.iterations + 1)]
     new = [plan.initial] + [plan.batch] * plan.iterations
     again = {"all": 1.0, "front": 1 / 3, "none": 0.0}  # of the others, about
     measured = [n + int(again[plan.policy(i)] * (s - n)) for i, (n, s) in enumerate(zip(new, sizes, strict=True))]
     adapt = tuple(sum(t.adapt[i] for t in trials) for i in range(plan.iterations + 1))
-    return Forecast(adapt, tuple(n * sum(t.measure for t in trials) for n in measured))
+    return Forecast(adapt, tuple(math.ceil(n / at_once) * sum(t.measure for t in trials) for n in measured))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -148,4 +149,5 @@ def _expected(run: Run) -> Forecast:
     trials = [
         e.rehearse(run.plan.iterations) for e in run.problem.estimators.values() if isinstance(e, AdaptiveEstimator)
     ]
-    return forecast(run.plan, trials)
+    cores = os.cpu_count() or 1  # which workers divide among them
+    return forecast(run.plan, trials, 1 if run.executor is None else min(run.executor.width, cores))

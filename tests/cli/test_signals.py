@@ -7,6 +7,7 @@ import time
 import pytest
 from command_line import SMALL_SEARCH, TINY, interrupt, records, start
 
+KILLS = 20
 OWN = 10  # of so many kills, one is that of a process with imports of its own
 
 
@@ -31,15 +32,15 @@ def test_a_signal_ends_cleanly_and_says_how_to_resume(tmp_path, tiny_run, warm, 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_thirty_kills_at_random_moments(tmp_path, tiny_run, warm, cases):
+def test_twenty_kills_at_random_moments(tmp_path, tiny_run, warm, cases):
     """Killed again and again, at every phase, adaptation included; every archive equals the undisturbed one."""
     folder, outcome = tiny_run
     draw, kills, phases, runs = random.Random(0), 0, set(), 0
-    while kills < 30:
+    while kills < KILLS:
         runs += 1
         target = tmp_path / str(runs)
         words = ("run", "--out", target, "--json", *TINY, *SMALL_SEARCH)
-        while kills < 30:
+        while kills < KILLS:
             process = (warm.start if kills % OWN else start)(*words)
             if not _killed(process, target, draw):
                 break

@@ -9,9 +9,11 @@ from rich.console import Console
 from toyrun import Space
 
 from nat_core.archive import Archive, Evaluation
-from nat_core.forecast import Forecast
+from nat_core.contracts import Rehearsal
+from nat_core.forecast import Forecast, forecast
 from nat_core.report import terminal
 from nat_core.report.summary import Summary
+from nat_core.search import Plan
 
 
 class Clock:
@@ -64,3 +66,10 @@ def test_a_live_display_shows_it_under_the_facts():
         shown.show(Summary(1, 1, None, {}, front, {"a": "gp of rbf 0.91, gp 0.93"}))
         console.print(shown._render())
     assert "surrogate of a: gp of rbf 0.91, gp 0.93" in out.getvalue()
+
+
+def test_measuring_is_expected_to_be_shared_by_those_who_measure():
+    plan = Plan(iterations=1, initial=5, batch=2, pool=4, remeasure="none")
+    trials = [Rehearsal((10.0, 20.0), 3.0)]
+    assert forecast(plan, trials) == Forecast((10.0, 20.0), (15.0, 6.0))
+    assert forecast(plan, trials, 2) == Forecast((10.0, 20.0), (9.0, 3.0))

@@ -113,6 +113,22 @@ def test_a_run_goes_on_past_those_who_hang_and_hears_no_late_answer(toy, undistu
     assert sum(r["kind"] == "failed" for r in found.values()) == 1
 
 
+@pytest.mark.promise(32)
+def test_a_run_that_was_stopped_itself_gives_nobody_up(toy, undisturbed):
+    """Its workers answer meanwhile, and are heard before anybody looks at how long they took."""
+    toy.order("pause")
+    process = toy.start("paused", *by(2, limit=1, retries=0))
+    while len(toy.tried()) < 3:
+        assert process.poll() is None, process.communicate()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(2)
+    process.send_signal(signal.SIGCONT)
+    process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert toy.archive("paused") == undisturbed
+
+
 @pytest.mark.promise(33)
 @pytest.mark.parametrize("workers", [1, 2])
 def test_one_that_kills_every_worker_has_failed_and_costs_nobody_else_a_try(toy, workers, cases):
