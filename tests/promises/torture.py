@@ -2,10 +2,13 @@
 """Real SIGKILLs of the real command: `make torture`, or `python tests/promises/torture.py --kills 1000`.
 
 A run is killed at a random moment, taken up again, killed again, until it comes to its end; then its records are
-compared with those of an undisturbed run, and the next one begins. Children are forked from a process that has imported
-everything, and draw no pictures, so that moments are spent on the journal and not on imports and lines; every so often
-it is a process of its own, with all that a user has. Moments are drawn from the time of an undisturbed run, which is
-taken anew every ten runs: a machine is not always equally busy.
+compared with those of an undisturbed run, but for their order, and the next one begins. Children are forked from a
+process that has imported everything, and draw no pictures, so that moments are spent on the journal and not on imports
+and lines; every so often it is a process of its own, with all that a user has. Moments are drawn from the time of an
+undisturbed run, which is taken anew every ten runs: a machine is not always equally busy.
+
+With `--workers 2` networks are measured by worker processes, of which none may live on five seconds after its run was
+killed; and records come in any order.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "support"))
 
 from command_line import COSTS, command, records
+from worked import alive, children
 
 MOST = 30  # kills of one run: on a machine that has become slower, it would be killed for ever before it gets on
 
@@ -52,20 +56,38 @@ def child(words: list[object], *, own: bool) -> int:
     os._exit(code)
 
 
-def ended(pid: int, after: float | None) -> int:
-    """The exit code of a process that is killed after so many seconds, or left alone."""
+def ended(pid: int, after: float | None) -> tuple[int, int]:
+    """The exit code of a process that is killed after so many seconds, or left alone; and the workers it had then."""
+    workers = set[int]()
     if after is not None:
         time.sleep(after)
+        workers = children(pid)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    if left := outliving(workers):
+        sys.exit(f"workers {left} lived on for five seconds after their run was killed")
+    return code, len(workers)
 
 
-def undisturbed(folder: Path) -> float:
+def undisturbed(words: list[object]) -> float:
     """Seconds of a run that nobody kills."""
     start = time.monotonic()
-    assert ended(child(["run", "--out", folder, *COSTS], own=False), None) == 0
+    assert ended(child(words, own=False), None)[0] == 0
     return time.monotonic() - start
+
+
+def outliving(workers: set[int]) -> set[int]:
+    """The workers of a killed run that are there after five seconds."""
+    until = time.monotonic() + 5
+    while (left := {pid for pid in workers if alive(pid)}) and time.monotonic() < until:
+        time.sleep(0.01)
+    return left
+
+
+def found(folder: Path) -> list[str]:
+    """The records of a run, but for their order."""
+    return sorted(map(str, records(folder)))
 
 
 def main() -> int:
@@ -73,29 +95,31 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--own-process-every", type=int, default=25)
+    parser.add_argument("--workers", type=int, default=0, help="measure by so many; 0: in the run's own process")
     chosen = parser.parse_args()
+    by = ["--executor", "processes", "-s", f"processes.workers={chosen.workers}"] if chosen.workers else []
     draw, began = random.Random(chosen.seed), time.monotonic()
-    kills = runs = different = torn = own_kills = tries = unharmed = 0
+    kills = runs = different = torn = own_kills = tries = unharmed = orphans = 0
     with tempfile.TemporaryDirectory() as place:
         from in_process import here
 
         here("run", "--out", Path(place) / "warm", *COSTS)  # imports, once for all children
 
-        long = undisturbed(Path(place) / "undisturbed")
-        expected = records(Path(place) / "undisturbed")
+        long = undisturbed(["run", "--out", Path(place) / "undisturbed", *COSTS, *by])
+        expected = found(Path(place) / "undisturbed")
         while kills < chosen.kills:
             runs += 1
             folder = Path(place) / f"run{runs}"
+            words, before = ["run", "--out", folder, *COSTS, *by], kills
             if runs % 10 == 0:
-                long = undisturbed(folder)
+                long = undisturbed(words)
                 shutil.rmtree(folder)
-            words, before = ["run", "--out", folder, *COSTS], kills
             while True:
                 tries += 1
                 own = tries % chosen.own_process_every == 0
                 goes_on = kills >= chosen.kills or kills - before >= MOST
-                after = None if goes_on else draw.uniform(0, 0.5 * long + (1.5 if own else 0.0))
-                code = ended(child(words, own=own), after)
+                soon = (1.0 if chosen.workers else 0.5) * long + (1.5 if own else 0.0)
+                code, workers = ended(child(words, own=own), None if goes_on else draw.uniform(0, soon))
                 if code == 0:
                     break
                 if code != -signal.SIGKILL:
@@ -103,10 +127,11 @@ def main() -> int:
                     return 1
                 kills += 1
                 own_kills += own
+                orphans += workers
                 with contextlib.suppress(OSError):
                     torn += not (folder / "journal.jsonl").read_bytes().endswith(b"\n")
             unharmed += kills == before
-            if records(folder) != expected:
+            if found(folder) != expected:
                 different += 1
                 shutil.copytree(folder, Path.cwd() / "build" / folder.name, dirs_exist_ok=True)
             shutil.rmtree(folder)
@@ -115,7 +140,7 @@ def main() -> int:
     took = time.monotonic() - began
     print(
         f"{kills:,} SIGKILLs ({own_kills} of processes of their own) in {runs} runs, {unharmed} of which ended before "
-        f"they were killed; {torn} torn journals: "
+        f"they were killed; {torn} torn journals, {orphans} workers: "
         f"{different} differences; {took:.0f} s, {kills / took:.2f} kills a second, seed {chosen.seed}"
     )
     return 1 if different else 0
