@@ -13,7 +13,7 @@ from warm import Warm
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch is imported: tests run beside other work
 
-pytest_plugins = ["promise_kit"]
+pytest_plugins = ["promise_kit", "small_process"]
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 

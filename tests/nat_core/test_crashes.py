@@ -88,6 +88,9 @@ def undisturbed(tmp_path_factory):
     return {name: Undisturbed(toy, place / str(i)) for i, (name, toy) in enumerate(SETUPS.items())}
 
 
+@pytest.mark.forks
+@pytest.mark.slow
+@pytest.mark.usefixtures("tmp_path")
 def test_killed_at_every_call_and_tear(undisturbed, fresh, cases):
     reference = undisturbed["all"]
     crashes = list(reference.points())
@@ -101,6 +104,9 @@ def test_killed_at_every_call_and_tear(undisturbed, fresh, cases):
     cases["killed children"] += len(crashes)
 
 
+@pytest.mark.forks
+@pytest.mark.slow
+@pytest.mark.usefixtures("tmp_path")
 def test_killed_at_every_call_in_the_middle_of_adaptations(undisturbed, fresh, cases):
     """No step is done twice whose state was kept."""
     reference, seen = undisturbed["resumable"], set()
@@ -143,6 +149,9 @@ def test_killed_under_every_policy(name, undisturbed, fresh, cases):
     cases["killed children"] += len(points)
 
 
+@pytest.mark.forks
+@pytest.mark.slow
+@pytest.mark.usefixtures("tmp_path")
 def test_killed_again_while_recovering(undisturbed, fresh, cases):
     reference, rng = undisturbed["all"], np.random.default_rng(0)
     points, twice = list(reference.points()), 0

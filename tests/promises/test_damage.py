@@ -96,6 +96,14 @@ def edits():
         ("search.failure_rate", "failure_rate = 0.5", "failure_rate = 0.4"),
         ("constraints", "constraints = []", 'constraints = ["macs<=900e6"]'),
         ("surrogate", 'surrogate = "none"', 'surrogate = "rbf"'),
+        ("preset", 'preset = "quick"', 'preset = "msunas"'),
+        ("search.pool", "pool = 300", "pool = 299"),
+        ("search.failure_floor", "failure_floor = 5", "failure_floor = 6"),
+        ("search.capacity", "[search]", "[search]\ncapacity = 50"),
+        ("search.fit_size", "[search]", "[search]\nfit_size = 9"),
+        ("options.mbv3.widths", "widths = [\n    1.0,\n]", "widths = [1.0, 1.2]"),
+        ("options.mbv3.resolutions", "[options.mbv3]", "[options.mbv3]\nresolutions = [192, 208]"),
+        ("options.mbv3.depths", "[options.mbv3]", "[options.mbv3]\ndepths = [2, 3]"),
     ]
 
 
