@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -34,18 +35,21 @@ def answer(problem: Problem, task: Task, asking: Callable[[str], None] = lambda 
     """All objectives of an architecture, or what can be tested of it; `asking` is told each name beforehand."""
     start = time.perf_counter()
     X = as_encodings([task.architecture], len(task.architecture))
-    asked = _tests(problem, X) if task.test else _measurements(problem, X)
-    values, reasons = dict[str, float](), dict[str, str]()
-    for name, ask in asked.items():
+    found = dict[str, _Found]()
+    for name, ask in (_tests(problem, X) if task.test else _measurements(problem, X)).items():
         asking(name)
-        values[name], reason = _asked(ask)
-        reasons |= {name: reason} if reason else {}
-    violation = math.inf if reasons else 0.0
-    if not task.test and not reasons:
+        found[name] = _asked(ask)
+    values = {name: one.value for name, one in found.items()}
+    if not task.test and not any(one.reason for one in found.values()):
         F = np.array([list(values.values())])
-        violation, reason = _asked(lambda: Measurement(float(problem.violation(X, F)[0])))
-        reasons |= {_CONSTRAINTS: reason} if reason else {}
-    return Answer(values, violation, reasons, time.perf_counter() - start)
+        found[_CONSTRAINTS] = _asked(lambda: Measurement(float(problem.violation(X, F)[0])))
+    return Answer(
+        values,
+        found[_CONSTRAINTS].value if _CONSTRAINTS in found else math.inf,
+        {name: one.reason for name, one in found.items() if one.reason},
+        time.perf_counter() - start,
+        exhausted=any(one.exhausted for one in found.values()),
+    )
 
 
 def _measurements(problem: Problem, X: Encodings) -> dict[str, Ask]:
@@ -68,13 +72,22 @@ def _tests(problem: Problem, X: Encodings) -> dict[str, Ask]:
     return {name: ask(e) for name, e in problem.estimators.items() if isinstance(e, TestingEstimator)}
 
 
-def _asked(ask: Ask) -> tuple[float, str]:
-    """A finite value, or a reason. A plugin that raises, or returns something else, has failed to measure."""
+class _Found(NamedTuple):
+    """A finite value, or a reason why there is none."""
+
+    value: float
+    reason: str = ""
+    exhausted: bool = False  # whether memory ran out
+
+
+def _asked(ask: Ask) -> _Found:
+    """What is answered. A plugin that raises, or returns something else, has failed to measure."""
     try:
         result = ask()
-        value, reason = float(result.value), str(result.reason)
+        value, reason, exhausted = float(result.value), str(result.reason), False
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the run goes on within its failure budget
         value, reason = math.nan, f"{type(error).__name__}: {error}"
+        exhausted = isinstance(error, MemoryError) or "out of memory" in str(error)  # as torch says it
     if math.isfinite(value):
-        return value, ""
-    return value, " ".join(reason.split())[:_LONGEST] or f"the value is {value}"
+        return _Found(value)
+    return _Found(value, " ".join(reason.split())[:_LONGEST] or f"the value is {value}", exhausted)

@@ -113,6 +113,13 @@ class RunConfig(BaseModel):
         values["options"] = {name: given for name, given in values["options"].items() if name not in aside}
         return dict(_flat(values))
 
+    def followed_otherwise(self, **changes: Any) -> Self:
+        """With other trackers or another executor, and without the options of those that are gone."""
+        changed = self.model_copy(update=changes)
+        gone = {*map(part_name, (*self.trackers, self.executor))} - {*changed.parts()}
+        options = {name: given for name, given in self.options.items() if name not in gone}
+        return changed.model_copy(update={"options": options})
+
     def parts(self) -> tuple[str, ...]:
         """The names whose options this run may set."""
         constrained = (c.partition("<")[0].partition(">")[0].strip() for c in self.constraints)
@@ -149,7 +156,7 @@ def part_name(name: str) -> str:
 
 def resolve(preset: str | None, file: Path | None, words: Layer, settings: Iterable[str]) -> RunConfig:
     """The config of a run. Raises `ConfigError` for anything that is not understood, before anything else happens."""
-    given: Layer = {} if file is None else _without_findings(load(file))
+    given: Layer = {} if file is None else _without_replaced(_without_findings(load(file)), words)
     given = merged_layers(merged_layers(given, words), _merge_all(setting(text) for text in settings))
     name = preset or given.get("preset", "quick")
     if name not in PRESETS:
@@ -202,6 +209,20 @@ def _needs_data(estimator: str) -> bool | None:
 def _without_findings(values: Layer) -> Layer:
     """A run folder's `run.toml` is a run file too: what it adds about its plugins, data and machine is not config."""
     return {name: value for name, value in values.items() if name not in FINDINGS}
+
+
+def _without_replaced(values: Layer, words: Layer) -> Layer:
+    """A run file without the options of its executor and trackers where words of the command line choose others."""
+    gone = {n for key in ("executor", "trackers") if key in words for n in _named(values, key) - _named(words, key)}
+    options = values.get("options")
+    if not gone or not isinstance(options, Mapping):
+        return values
+    return values | {"options": {name: given for name, given in options.items() if name not in gone}}
+
+
+def _named(values: Layer, key: str) -> set[str]:
+    found = values.get(key, ())
+    return {part_name(name) for name in ([found] if isinstance(found, str) else found) if isinstance(name, str)}
 
 
 def validate(values: Layer, file: Path | None = None) -> RunConfig:

@@ -223,6 +223,7 @@ class Answer:
     reasons: Mapping[str, str] = field(default_factory=dict)  # what could not be measured → why
     seconds: float = 0.0
     attempts: int = 1  # the last of which gave this
+    exhausted: bool = False  # whether memory ran out, which may be for what others need
 
 
 class Crew(Protocol):

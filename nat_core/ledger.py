@@ -146,6 +146,10 @@ class Ledger:
         missing = [e.architecture for e in front if e.architecture not in recorded]
         for architecture, answer in self._answers("test", self.weights.version, missing):
             for name, why in answer.reasons.items():
+                if self.strict:
+                    raise PluginError(
+                        f"architecture {architecture} could not be tested: {name}: {why} (--strict-plugins)"
+                    )
                 log.warning("architecture %s could not be tested: %s: %s", architecture, name, why)
             values = {name: value for name, value in answer.values.items() if name not in answer.reasons}
             recorded[architecture] = values

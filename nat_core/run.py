@@ -312,10 +312,7 @@ def _crew(run: Run) -> Iterator[Crew | None]:
 
 def recipe(run: Run) -> dict[str, Any]:
     """What `nat_core.working.take_up` makes the parts of a run from in another process: plain JSON."""
-    config = run.config.model_copy(update={"executor": NO_EXECUTOR, "trackers": ()})
-    options = {name: given for name, given in config.options.items() if name in config.parts()}
-    config = config.model_copy(update={"options": options})
-    identity = identity_of(run)
+    config, identity = run.config.followed_otherwise(executor=NO_EXECUTOR, trackers=()), identity_of(run)
     same = {name: identity[name] for name in ("space", "data", "plugins")}
     return {"config": config.model_dump(mode="json"), "identity": same}
 

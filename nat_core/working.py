@@ -71,10 +71,11 @@ def task(plain: Plain) -> Task:
 def plain_answer(found: Answer) -> Plain:
     """An answer as strict JSON: what could not be measured has a reason, and no value."""
     values = {name: value for name, value in found.values.items() if name not in found.reasons}
-    about = {"values": values, "reasons": dict(found.reasons), "seconds": found.seconds}
-    return about | ({} if found.reasons else {"violation": found.violation})
+    about = {"values": values, "reasons": dict(found.reasons), "seconds": found.seconds, "exhausted": found.exhausted}
+    return about | ({"violation": found.violation} if math.isfinite(found.violation) else {})
 
 
 def answer_of(plain: Plain) -> Answer:
     """The inverse."""
-    return Answer(plain["values"], plain.get("violation", math.inf), plain["reasons"], plain["seconds"])
+    violation = plain.get("violation", math.inf)
+    return Answer(plain["values"], violation, plain["reasons"], plain["seconds"], exhausted=plain["exhausted"])

@@ -44,7 +44,7 @@ def resume(
     """Go on with the run in a folder, with other trackers or another executor where some are named."""
     config = saved_config(folder)[0]
     named = {"trackers": trackers, "executor": executor}
-    config = config.model_copy(update={name: value for name, value in named.items() if value})
+    config = config.followed_otherwise(**{name: value for name, value in named.items() if value})
     _drive(find_parts(config), folder, accept, strict=strict, as_json=as_json)
 
 

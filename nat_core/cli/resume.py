@@ -12,7 +12,7 @@ import click
 @click.option("--accept", multiple=True, type=click.Choice(["data", "plugins"]), help="Go on although these changed.")
 @click.option("--tracker", "trackers", multiple=True, help="In place of the run's own; none: no tracker.")
 @click.option("--executor", help="In place of the run's own; none: in the run's own process.")
-@click.option("--strict-plugins", is_flag=True, help="Stop at the first thing that a plugin could not do.")
+@click.option("--strict-plugins", is_flag=True, help="Stop where a plugin fails to measure, to fit or to listen.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, nothing else there.")
 def command(
     run: Path,

@@ -36,7 +36,7 @@ from nat_core import config as configs
 @click.option("--executor", help="Where networks are measured: processes; none: in the run's own.  [default: none]")
 @click.option("--out", type=click.Path(path_type=Path), help="Run folder; one that holds this run is gone on with.")
 @click.option("-s", "--set", "settings", multiple=True, metavar="PART.OPTION=VALUE", help="Set an option; repeatable.")
-@click.option("--strict-plugins", is_flag=True, help="Stop at the first thing that a plugin could not do.")
+@click.option("--strict-plugins", is_flag=True, help="Stop where a plugin fails to measure, to fit or to listen.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved run, its plugins and its expected time; run nothing.")
 @click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout at the end, nothing else there.")
 def command(

@@ -19,7 +19,8 @@ def processes(
 ) -> Executor:
     """Worker processes on this machine. One that dies or hangs is replaced, and its architecture measured again.
 
-    The cores are divided among them, unless OMP_NUM_THREADS says otherwise; a GPU is shared.
+    The cores are divided among them, unless OMP_NUM_THREADS says otherwise; a GPU is shared. An architecture that runs
+    out of memory beside others is measured again alone.
     """
     from nat_core.options import at_least
     from nat_executors.pool import Pool

@@ -18,43 +18,53 @@ from nat_core.contracts import Task
 from nat_core.working import plain_task
 
 _BEGINNING = 600.0  # seconds at least that a worker has to load what the run measures on
-_NOTHING = "processes"  # what a worker fails at that has not been asked for an objective yet
+_DYING = 5.0  # seconds that a killed process may take to go: one that waits for a device takes its time
 _WORDS = 300  # characters of what a worker said last
 
 
 class Member:
-    """A worker that shares the cores with others, and has so many seconds for an architecture."""
+    """A worker that shares the cores with others, and has so many seconds for an architecture.
+
+    Raises `OSError` where the system starts no further process.
+    """
 
     def __init__(self, recipe: Mapping[str, Any], sharing: int, limit: float) -> None:
         self._limit, self._rest = limit, b""
         self._words = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the worker
         threads = str(max(cores() // sharing, 1))
         path = os.pathsep.join(sys.path)
-        self.process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
-            [sys.executable, "-P", "-m", "nat_executors.worker", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._words,
-            env={"OMP_NUM_THREADS": threads, **os.environ, "PYTHONPATH": path},
-            process_group=0,  # Ctrl-C is for the run, which ends its workers itself
-        )
+        try:
+            self.process = subprocess.Popen(  # noqa: S603 - our own module, by our own interpreter
+                [sys.executable, "-P", "-m", "nat_executors.worker", str(os.getpid())],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._words,
+                env={"OMP_NUM_THREADS": threads, **os.environ, "PYTHONPATH": path},
+                process_group=0,  # Ctrl-C is for the run, which ends its workers itself
+            )
+        except OSError:
+            self._words.close()
+            raise
         assert self.process.stdout is not None  # noqa: S101 - it is a pipe
         self.pipe = self.process.stdout.fileno()
         os.set_blocking(self.pipe, False)
         self.ready = self._closed = False
+        self.proven = False  # whether it has ever measured
         self.number: int | None = None  # of the task that it has
-        self.asked = _NOTHING  # the objective that it measures now
+        self.asked: str | None = None  # the objective of its task that it measures now
         self.deadline = time.monotonic() + max(self._limit, _BEGINNING)
         self._send(recipe)
 
     def give(self, number: int, task: Task) -> None:
         """Have it do a task."""
-        self.number, self.deadline, self.asked = number, time.monotonic() + self._limit, _NOTHING
+        self.number, self.deadline, self.asked = number, time.monotonic() + self._limit, None
         self._send({"number": number, "task": plain_task(task)})
 
     def rest(self) -> None:
-        """Have it wait for a task, for as long as it may take."""
+        """Have it wait for a task, for as long as it may take; what was printed until now is of no more use."""
         self.ready, self.number, self.deadline = True, None, math.inf
+        self._words.seek(0)
+        self._words.truncate()
 
     def _send(self, line: Mapping[str, Any]) -> None:
         assert self.process.stdin is not None  # noqa: S101 - it is a pipe
@@ -72,15 +82,18 @@ class Member:
         yield from map(json.loads, lines)
 
     def gone(self) -> bool:
-        """Whether it has ended, as far as has been seen."""
-        return self._closed or self.process.poll() is not None
+        """Whether it has ended. Until `end`, its number stays its own."""
+        return self._closed or _dead(self.process)
 
     def end(self) -> str:
         """Kill it, with all that it has started; the last that it printed."""
+        if self._words.closed:
+            return ""
         if self.process.returncode is None:  # else its number may be another's by now
-            with contextlib.suppress(ProcessLookupError):
+            with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(_DYING)
         for stream in (self.process.stdin, self.process.stdout):
             assert stream is not None  # noqa: S101 - it is a pipe
             with contextlib.suppress(BrokenPipeError):
@@ -91,13 +104,21 @@ class Member:
         return " ".join(next(filter(str.strip, reversed(lines)), "").split())
 
 
+def _dead(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a process has ended, without taking note of it where the system lets one look alone."""
+    if process.returncode is None and hasattr(os, "waitid"):
+        return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    return process.poll() is not None
+
+
 def cores() -> int:
     """The cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def ended(code: int) -> str:
-    """How a process ended, by its exit code."""
+def ended(code: int | None) -> str:
+    """How a process ended, by its exit code; none where it was killed and has not gone yet."""
+    code = -signal.SIGKILL if code is None else code
     if code >= 0:
         return f"ended with exit code {code}"
     with contextlib.suppress(ValueError):

@@ -87,6 +87,8 @@ def heard(stream: BinaryIO) -> Iterator[Mapping[str, Any]]:
     def listen() -> None:
         for line in stream:
             lines.put(line)
+        if os.getpgrp() == os.getpid():  # as a pool starts it
+            os.killpg(0, signal.SIGKILL)  # with all that it has started
         os._exit(0)
 
     Thread(target=listen, daemon=True).start()

@@ -44,6 +44,16 @@ def test_a_finished_run_is_not_run_again(tiny_run):
     assert (folder / "journal.jsonl").read_bytes() == before
 
 
+@pytest.mark.promise(7)
+def test_workers_measure_the_same_pictures_to_the_same_errors(tiny_run, tmp_path, warm):
+    folder, outcome = tiny_run
+    words = ("--executor", "processes", "-s", "processes.workers=2")
+    found = warm.nat("run", "--out", tmp_path / "r", "--json", *TINY, *SMALL_SEARCH, *words)
+    assert found.code == 0, found.err
+    assert found.json["front"] == outcome.json["front"]
+    assert sorted(map(str, records(tmp_path / "r"))) == sorted(map(str, records(folder)))
+
+
 def test_the_test_split_is_touched_once_for_the_final_front_alone(tiny_run):
     folder, outcome = tiny_run
     tested = [r for r in records(folder) if r["kind"] == "tested"]

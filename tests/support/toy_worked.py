@@ -37,37 +37,57 @@ def obey(orders: Path, architecture: tuple[int, ...]) -> object:
         stream.write(f"{os.getpid()}\n")
     if times and len(tried.read_text().splitlines()) > int(times):
         return None
-    return DEEDS[what]()
+    return DEEDS[what](orders)
 
 
-def leave() -> None:
+def leave(_orders: Path) -> None:
     sys.stderr.write("I leave\n")
     sys.stderr.flush()
     os._exit(3)
 
 
-def refuse() -> None:
+def refuse(_orders: Path) -> None:
     raise ValueError("I will not")
 
 
-def talk() -> None:
+def talk(_orders: Path) -> None:
     sys.stdout.write('{"kind": "answer", "number": 0, "answer": {}}\n')
     sys.stdout.flush()
     os.write(1, b"nonsense\n")
     sys.stdin.read()
 
 
+def crowd(orders: Path) -> None:
+    """Memory for one at a time."""
+    try:
+        (orders / "memory").touch(exist_ok=False)
+    except FileExistsError:
+        raise MemoryError from None
+    time.sleep(0.05)
+    (orders / "memory").unlink()
+
+
+def fork(orders: Path) -> None:
+    """Leave a child behind, which holds all pipes."""
+    if not (child := os.fork()):
+        time.sleep(1000)
+    (orders / f"{child}.child").touch()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 DEEDS = {
-    "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
-    "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),
-    "hold": lambda: re.match(r"(a+)+$", "a" * 64 + "b"),  # for ever, and no other thread gets on meanwhile
-    "hang": lambda: time.sleep(1000),
-    "slow": lambda: time.sleep(1.3),
-    "pause": lambda: time.sleep(0.1),
+    "crowd": crowd,
+    "fork": fork,
+    "kill": lambda _: os.kill(os.getpid(), signal.SIGKILL),
+    "stop": lambda _: os.kill(os.getpid(), signal.SIGSTOP),
+    "hold": lambda _: re.match(r"(a+)+$", "a" * 64 + "b"),  # for ever, and no other thread gets on meanwhile
+    "hang": lambda _: time.sleep(1000),
+    "slow": lambda _: time.sleep(1.3),
+    "pause": lambda _: time.sleep(0.1),
     "exit": leave,
-    "leave": lambda: sys.exit(7),
+    "leave": lambda _: sys.exit(7),
     "raise": refuse,
-    "wrong": lambda: "a word",
+    "wrong": lambda _: "a word",
     "print": talk,
 }
 
