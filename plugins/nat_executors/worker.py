@@ -22,13 +22,17 @@ from typing import Any, BinaryIO
 _WHEN_PARENT_DIES = 1  # PR_SET_PDEATHSIG, of Linux's prctl
 
 
-def main(parent: int) -> None:
-    """Do tasks until there are no more."""
-    end_with(parent)
-    tasks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")  # for us alone: plugins may print
+def pipes() -> tuple[BinaryIO, BinaryIO]:
+    """Where tasks come from and answers go, for us alone: plugins may read and print."""
+    tasks, answers = os.fdopen(os.dup(0), "rb"), os.fdopen(os.dup(1), "wb")
     nowhere = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nowhere, 0)
     os.dup2(2, 1)
+    return tasks, answers
+
+
+def main(tasks: BinaryIO, answers: BinaryIO) -> None:
+    """Do tasks until there are no more."""
     lines = heard(tasks)
 
     def say(kind: str, **about: Any) -> None:
@@ -105,10 +109,10 @@ def end_with(parent: int) -> None:
         os._exit(0)
 
 
-def process() -> int:
+def process(tasks: BinaryIO, answers: BinaryIO) -> int:
     """Be a worker; the exit code."""
     try:
-        main(int(sys.argv[1]))
+        main(tasks, answers)
     except SystemExit as end:  # of a plugin
         return end.code if isinstance(end.code, int) else 1
     except BaseException:  # noqa: BLE001 - whatever it is, its last line is what the run says of it
@@ -118,6 +122,8 @@ def process() -> int:
 
 
 if __name__ == "__main__":
-    ended = process()
+    end_with(int(sys.argv[1]))
+    both = pipes()  # held until the end: one that closes before the process has ended looks like a worker that hangs
+    ended = process(*both)
     sys.stderr.flush()
-    os._exit(ended)  # at once: pipes that close before the process has ended look like a worker that hangs
+    os._exit(ended)
