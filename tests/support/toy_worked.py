@@ -84,6 +84,7 @@ DEEDS = {
     "hang": lambda _: time.sleep(1000),
     "slow": lambda _: time.sleep(1.3),
     "pause": lambda _: time.sleep(0.1),
+    "doze": lambda _: time.sleep(0.25),
     "exit": leave,
     "leave": lambda _: sys.exit(7),
     "raise": refuse,
