@@ -24,16 +24,15 @@ from nat_core.config import resolve
 from nat_core.contracts import AdaptiveEstimator, Answer, Crew, Task
 from nat_core.durable import publish
 from nat_core.encoding import as_architectures
-from nat_core.run import build, find_parts, recipe
-from nat_executors.member import cores
+from nat_core.machine import cores
+from nat_core.run import build, find_parts, identity_of, recipe
 from nat_executors.pool import Pool
 
 
 def main() -> None:
     """Print a table."""
     asked = arguments()
-    settings = [*asked.settings]
-    run = build(find_parts(resolve(None, None, {"space": asked.space, "data": asked.data}, settings)), Path())
+    run = build(find_parts(resolve(None, None, {"space": asked.space, "data": asked.data}, asked.settings)), Path())
     rows = as_architectures(np.unique(run.space.sample(4 * asked.networks, np.random.default_rng(0)), axis=0))
     with tempfile.TemporaryDirectory() as place, contextlib.ExitStack() as stack:
         weights = saved(run.problem.estimators, Path(place))
@@ -41,7 +40,7 @@ def main() -> None:
         tasks = tasks[: asked.networks]
         crews: dict[str, Crew] = {"the run's own process": Alone(run.problem)}
         pools = {f"{n} worker{'s' * (n > 1)}": Pool(n, 3600.0, 0) for n in asked.workers}
-        crews |= {name: stack.enter_context(pool.crew(recipe(run))) for name, pool in pools.items()}
+        crews |= {name: stack.enter_context(pool.crew(recipe(run, identity_of(run)))) for name, pool in pools.items()}
         first = {name: timed(crew, tasks[: max(asked.workers)]) for name, crew in crews.items()}
         found = [{name: timed(crew, tasks) for name, crew in crews.items()} for _ in range(asked.rounds)]
     values = {name: [answers[i].values for i in range(len(tasks))] for name, (_, answers) in found[0].items()}

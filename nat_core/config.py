@@ -38,12 +38,8 @@ FINDINGS = ("plugins", "context", "fingerprints")  # tables that a run folder's 
 Layer = dict[str, Any]
 TOP1_ERROR = "top1_error"  # the objective that any estimator may measure, and the estimator that does by default
 NO_SURROGATE = NO_TRACKER = NO_EXECUTOR = "none"
-_LATER = {
-    "data",
-    "estimator",
-    "executor",
-    "trackers",
-}  # what a run file of version 0.1, or one of a run without data, has not
+# What a run file of version 0.1, or one of a run without data, has not.
+_LATER = {"data", "estimator", "executor", "trackers"}
 _MOST = 100_000
 
 
@@ -107,11 +103,8 @@ class RunConfig(BaseModel):
 
         Trackers and executors decide nothing: without them.
         """
-        deciding = self.model_copy(update={"trackers": (), "executor": NO_EXECUTOR})
-        values = deciding.model_dump(mode="json", exclude={"trackers", "executor"})
-        aside = {*map(part_name, (*self.trackers, self.executor))} - {*deciding.parts()}
-        values["options"] = {name: given for name, given in values["options"].items() if name not in aside}
-        return dict(_flat(values))
+        deciding = self.followed_otherwise(trackers=(), executor=NO_EXECUTOR)
+        return dict(_flat(deciding.model_dump(mode="json", exclude={"trackers", "executor"})))
 
     def followed_otherwise(self, **changes: Any) -> Self:
         """With other trackers or another executor, and without the options of those that are gone."""

@@ -13,7 +13,10 @@ A `NatError` is printed without a traceback. Anything else is a bug, and gives o
 from __future__ import annotations
 
 import difflib
+import logging
 from collections.abc import Iterable
+
+log = logging.getLogger("nat_core")
 
 
 class NatError(Exception):
@@ -46,6 +49,13 @@ class FailureBudgetError(NatError):
     """Too large a share of the architectures could not be measured."""
 
     exit_code = 5
+
+
+def blame(fault: str, instead: str = "", *, strict: bool) -> None:
+    """Warn of what a plugin could not do, and of what is done instead; a `PluginError` where that is wanted."""
+    if strict:
+        raise PluginError(f"{fault} (--strict-plugins)")
+    log.warning("%s%s", fault, instead)
 
 
 def unknown(kind: str, name: str, known: Iterable[str], hint: str = "") -> str:

@@ -20,7 +20,7 @@ from nat_core.answering import Alone
 from nat_core.archive import Archive, Evaluation
 from nat_core.contracts import Answer, Crew, Progress, Task
 from nat_core.encoding import Architecture, Encodings, Objectives, as_architectures, as_encodings
-from nat_core.errors import PluginError
+from nat_core.errors import blame
 from nat_core.journal import Journal, Record
 from nat_core.problem import Problem
 from nat_core.weights import WeightStore
@@ -134,9 +134,7 @@ class Ledger:
             about["attempts"] = answer.attempts
         if answer.reasons:
             reason = "; ".join(f"{name}: {why}" for name, why in answer.reasons.items())
-            if self.strict:
-                raise PluginError(f"architecture {architecture} could not be measured: {reason} (--strict-plugins)")
-            log.warning("architecture %s could not be measured: %s", architecture, reason)
+            blame(f"architecture {architecture} could not be measured: {reason}", strict=self.strict)
             return self.journal.append("failed", reason=reason, **about)
         return self.journal.append("measured", objectives=dict(answer.values), violation=answer.violation, **about)
 
@@ -146,11 +144,7 @@ class Ledger:
         missing = [e.architecture for e in front if e.architecture not in recorded]
         for architecture, answer in self._answers("test", self.weights.version, missing):
             for name, why in answer.reasons.items():
-                if self.strict:
-                    raise PluginError(
-                        f"architecture {architecture} could not be tested: {name}: {why} (--strict-plugins)"
-                    )
-                log.warning("architecture %s could not be tested: %s: %s", architecture, name, why)
+                blame(f"architecture {architecture} could not be tested: {name}: {why}", strict=self.strict)
             values = {name: value for name, value in answer.values.items() if name not in answer.reasons}
             recorded[architecture] = values
             seconds = round(answer.seconds, 4)

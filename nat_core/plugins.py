@@ -20,7 +20,7 @@ from typing import Any
 import pluggy
 
 from nat_core import hookspecs
-from nat_core.errors import PluginError, unknown
+from nat_core.errors import PluginError, blame, unknown
 from nat_core.hookspecs import Factory
 
 log = logging.getLogger("nat_core")
@@ -130,11 +130,8 @@ class Registry:
         for implementation in getattr(self._manager.hook, hook).get_hookimpls():
             try:
                 implementation.function(*(arguments[name] for name in implementation.argnames))
-            except (Exception, SystemExit) as error:
-                failed = f"plugin {implementation.plugin_name} failed in {hook}: {_reason(error)}"
-                if strict:
-                    raise PluginError(f"{failed} (--strict-plugins)") from error
-                log.warning("%s", failed)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - any error of a plugin is the plugin's
+                blame(f"plugin {implementation.plugin_name} failed in {hook}: {_reason(error)}", strict=strict)
 
 
 def load() -> Registry:

@@ -29,7 +29,6 @@ from nat_core.config import NO_EXECUTOR, NO_SURROGATE, TOP1_ERROR, RunConfig, pa
 from nat_core.contracts import (
     AdaptiveEstimator,
     CostModel,
-    Crew,
     Dataset,
     DirectOptimizer,
     Estimator,
@@ -219,11 +218,11 @@ def build(parts: Parts, folder: Path, trackers: Mapping[str, Followed] | None = 
     plan = Plan(**config.search.model_dump())
     executor: Executor | None = None if parts.executor is None else make(config.options, parts.executor, {})
     if executor is not None:
-        _require_room_beside(executor, config.executor, estimators)
+        _require_undisturbed(executor, config.executor, estimators)
     return Run(folder, config, parts, data, problem, surrogate, optimizer, plan, trackers or {}, executor, strict)
 
 
-def _require_room_beside(executor: Executor, name: str, estimators: Mapping[str, Estimator]) -> None:
+def _require_undisturbed(executor: Executor, name: str, estimators: Mapping[str, Estimator]) -> None:
     """Raise `ConfigError` where several architectures at a time would spoil what is measured of each."""
     alone = [n for n, e in estimators.items() if isinstance(e, Undisturbed) and e.undisturbed]
     if alone and executor.width > 1:
@@ -296,23 +295,14 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
                 publish_text(run.folder / "run.toml", _about(run, identity))
             adaptive = {n: e for n, e in run.problem.estimators.items() if isinstance(e, AdaptiveEstimator)}
             weights = WeightStore(run.folder / "weights", adaptive, journal, identity=identity)
-            with _crew(run) as crew:
+            here = contextlib.nullcontext()
+            with here if run.executor is None else run.executor.crew(recipe(run, identity)) as crew:
                 yield Ledger(run.problem, journal, weights, progress, crew, run.strict)
 
 
-@contextlib.contextmanager
-def _crew(run: Run) -> Iterator[Crew | None]:
-    """Those who measure for a run; none where it does so itself."""
-    if run.executor is None:
-        yield None
-        return
-    with run.executor.crew(recipe(run)) as crew:
-        yield crew
-
-
-def recipe(run: Run) -> dict[str, Any]:
+def recipe(run: Run, identity: Mapping[str, Any]) -> dict[str, Any]:
     """What `nat_core.working.take_up` makes the parts of a run from in another process: plain JSON."""
-    config, identity = run.config.followed_otherwise(executor=NO_EXECUTOR, trackers=()), identity_of(run)
+    config = run.config.followed_otherwise(executor=NO_EXECUTOR, trackers=())
     same = {name: identity[name] for name in ("space", "data", "plugins")}
     return {"config": config.model_dump(mode="json"), "identity": same}
 
@@ -361,7 +351,7 @@ def _ours(name: str) -> bool:
 
 
 def identity_of(run: Run) -> dict[str, Any]:
-    """What has to be the same when a run goes on."""
+    """What has to be the same when a run goes on; some of it is read from files."""
     variables = [[v.name, [str(c) for c in v.choices]] for v in run.space.variables]
     space = hashlib.sha256(json.dumps(variables).encode()).hexdigest()
     return {

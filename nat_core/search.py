@@ -21,7 +21,7 @@ import numpy as np
 from nat_core.archive import Archive
 from nat_core.contracts import DirectOptimizer, Function, Optimizer, Surrogate
 from nat_core.encoding import Architecture, Encodings, Values, corners, new_rows, sized_encodings, sizes
-from nat_core.errors import ConfigError, FailureBudgetError, NatError, PluginError
+from nat_core.errors import ConfigError, FailureBudgetError, NatError, blame
 from nat_core.hopes import Hopes, at_best, guarded, notes
 from nat_core.ledger import Batch, Ledger
 from nat_core.pareto import EXACT, spread
@@ -223,9 +223,7 @@ def _fitted(name: str, surrogate: Surrogate, X: Encodings, y: Values, *, strict:
         return surrogate.fit(X.copy(), y.copy())
     except NatError:
         raise
-    except Exception as error:
-        reason = f"{type(error).__name__}: {error}"
-        if strict:
-            raise PluginError(f"no surrogate of {name} ({reason}) (--strict-plugins)") from error
-        log.warning("no surrogate of %s (%s): the nearest measured architecture stands in", name, reason)
+    except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the search goes on without it
+        fault = f"no surrogate of {name} ({type(error).__name__}: {error})"
+        blame(fault, ": the nearest measured architecture stands in", strict=strict)
         return lambda rows: np.array([y[(row != X).sum(axis=1).argmin()] for row in rows], dtype=np.float64)

@@ -62,7 +62,7 @@ from nat_core.encoding import (
     sizes,
 )
 from nat_core.errors import ConfigError, NatError
-from nat_core.run import Run, build, find_parts, recipe
+from nat_core.run import Run, build, find_parts, identity_of, recipe
 
 __all__ = [
     "BaselineContract",
@@ -646,7 +646,7 @@ class ExecutorContract:
 
     def test_every_task_is_answered_once_as_it_is_here(self, run: Run, tasks: list[Task], executor: Executor) -> None:
         expected = {i: answer(run.problem, task) for i, task in enumerate(tasks)}
-        with executor.crew(recipe(run)) as crew:
+        with executor.crew(recipe(run, identity_of(run))) as crew:
             for n in (len(tasks), 1, 0, len(tasks)):
                 found = list(crew.do(tasks[:n]))
                 assert sorted(number for number, _ in found) == list(range(n))
@@ -657,14 +657,14 @@ class ExecutorContract:
     def test_what_nobody_waits_for_any_longer_is_not_answered(
         self, run: Run, tasks: list[Task], executor: Executor
     ) -> None:
-        with executor.crew(recipe(run)) as crew:
+        with executor.crew(recipe(run, identity_of(run))) as crew:
             next(iter(crew.do(tasks)))
             (found,) = crew.do(tasks[-1:])
         assert found[0] == 0
         assert found[1].values == answer(run.problem, tasks[-1]).values
 
     def test_another_space_is_refused(self, run: Run, tasks: list[Task], executor: Executor) -> None:
-        other = recipe(run)
+        other = recipe(run, identity_of(run))
         other["identity"] |= {"space": "0" * 64}
         with pytest.raises(NatError, match="the space of this run changed"), executor.crew(other) as crew:
             list(crew.do(tasks))

@@ -49,9 +49,9 @@ class Workplace:
 def take_up(recipe: Plain) -> Workplace:
     """Build what a recipe says. Raises `NatError` where that cannot be done here, or gives something else."""
     run = build(find_parts(validate(recipe["config"])), Path())
-    mine, wanted = identity_of(run), recipe["identity"]
-    for name in ("space", "data", "plugins"):
-        if mine[name] != wanted[name]:
+    mine = identity_of(run)
+    for name, wanted in recipe["identity"].items():
+        if mine[name] != wanted:
             raise StateError(f"the {name} of this run changed while it ran")
     return Workplace(run)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from nat_core.config import RunConfig
 from nat_core.contracts import AdaptiveEstimator, Dataset
 from nat_core.feasibility import preflight
 from nat_core.forecast import Forecast, forecast
+from nat_core.machine import cores
 from nat_core.parts import shorthands
 from nat_core.report.preflight import preflight_document, preflight_lines, preflight_table
 from nat_core.report.summary import Summary, document, summarise
@@ -149,5 +149,4 @@ def _expected(run: Run) -> Forecast:
     trials = [
         e.rehearse(run.plan.iterations) for e in run.problem.estimators.values() if isinstance(e, AdaptiveEstimator)
     ]
-    cores = os.cpu_count() or 1  # which workers divide among them
-    return forecast(run.plan, trials, 1 if run.executor is None else min(run.executor.width, cores))
+    return forecast(run.plan, trials, 1 if run.executor is None else min(run.executor.width, cores()))

@@ -22,6 +22,7 @@ from nat_core.doctor.findings import Finding
 from nat_core.downloads import cache_folder
 from nat_core.durable import publish_text, sole_writer
 from nat_core.errors import ResourceError
+from nat_core.machine import cores
 from nat_core.plugins import OWN, load
 
 GIB, MIB = 1 << 30, 1 << 20
@@ -244,7 +245,7 @@ def _limits() -> Iterator[Finding]:
 
 def _processors(torch: dict[str, Any]) -> Iterator[Finding]:
     """More threads than processors wait for each other; fewer leave some idle."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    allowed = cores()
     granted = min(allowed, _quota() or allowed)
     chosen = ", ".join(f"{name}={os.environ[name]}" for name in _THREADS if name in os.environ)
     text = f"{granted:g} of {os.cpu_count()} may be used; torch takes {torch.get('threads', '?')} threads"

@@ -19,6 +19,8 @@ class MeasuredLatency:
     Raises `ConfigError` for a space whose networks cannot be made without a supernet, and as the engine does.
     """
 
+    undisturbed = True  # what else the machine does takes time
+
     def __init__(self, space: SearchSpace, engine: str, device: str, threads: int, batch: int, effort: Effort) -> None:
         if not isinstance(space, BuildableOperators):
             raise ConfigError(
@@ -27,8 +29,6 @@ class MeasuredLatency:
             )
         self._space, self._batch, self._effort = space, batch, effort
         self._engine: Engine = plugins.find("engines", engine)(device=device, threads=threads)
-
-    undisturbed = True  # what else the machine does takes time
 
     def __call__(self, X: Encodings) -> Sequence[Measurement]:
         """Milliseconds of each row, or why it could not be measured."""

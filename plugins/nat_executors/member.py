@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from nat_core.contracts import Task
+from nat_core.machine import cores
 from nat_core.working import plain_task
 
 _BEGINNING = 600.0  # seconds at least that a worker has to load what the run measures on
@@ -109,11 +110,6 @@ def _dead(process: subprocess.Popen[bytes]) -> bool:
     if process.returncode is None and hasattr(os, "waitid"):
         return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     return process.poll() is not None
-
-
-def cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def ended(code: int | None) -> str:

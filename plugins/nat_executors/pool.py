@@ -19,8 +19,9 @@ from typing import Any
 
 from nat_core.contracts import Answer, Crew, Task
 from nat_core.errors import ConfigError, NatError, ResourceError
+from nat_core.machine import cores
 from nat_core.working import answer_of
-from nat_executors.member import Member, cores, ended
+from nat_executors.member import Member, ended
 
 log = logging.getLogger("nat_core")
 

@@ -368,9 +368,10 @@ def task(name):
 def crew(toy, pool, identity=None):
     """The workers of a toy, without its run."""
     from nat_core.config import resolve
-    from nat_core.run import build, find_parts, recipe
+    from nat_core.run import build, find_parts, identity_of, recipe
 
     words = {"space": "toy_grid", "objectives": ("toy_distance", "toy_size"), "surrogate": "none"}
     settings = [f"toy_distance.orders={toy.place / 'orders'}"]
-    made = recipe(build(find_parts(resolve(None, None, words | {"optimizer": "random"}, settings)), Path()))
+    run = build(find_parts(resolve(None, None, words | {"optimizer": "random"}, settings)), Path())
+    made = recipe(run, identity_of(run))
     return pool.crew(made | {"identity": made["identity"] | (identity or {})})
