@@ -3,7 +3,9 @@
 Every architecture is measured by all contestants in turn, once a round, so that whatever else the machine does meets
 them alike; a ratio is the median over architectures and rounds of the ratios within a round. Weights are random, and
 what is timed is the pass from pictures in memory to logits. The preparation of OpenVINO's network is timed with each
-architecture, and counted over 2,000 pictures in a row of its own. Needs `pip install nat-core[dev]`.
+architecture, and counted over 2,000 pictures in a row of its own. Below the table stands what share OpenVINO has of the
+rate at which the same threads multiply large matrices, which no engine exceeds in fp32. Needs `pip install
+nat-core[dev]`.
 
     python benchmarks/evaluation.py [THREADS [ARCHITECTURES [ROUNDS]]] [--freed]      such as 1 4 3
 
@@ -54,26 +56,39 @@ def main(threads: int = 1, n_architectures: int = 5, rounds: int = 3) -> None:
     print(f"{threads} thread(s), {n_architectures} architectures, {rounds} rounds; torch {torch.__version__}\n")
     print("| resolution | what | images/s | against ofa |")
     print("|---|---|---|---|")
-    overheads = []
+    overheads, rates = list[float](), dict[int, list[float]]()
     for side, batch in BATCH.items():
-        seconds = measured(side, batch, n_architectures, rounds)
+        seconds, macs = measured(side, batch, n_architectures, rounds)
         for name, label in LABELS.items():
             speed = batch / median(seconds[name])
             ratio = median(theirs / ours for theirs, ours in zip(seconds["ofa"], seconds[name], strict=True))
             print(f"| {side} | {label} | {speed:.0f} | {ratio:.2f} × |")
         overheads += [a / b - 1 for a, b in zip(seconds["supernet"], seconds["static"], strict=True)]
+        rates[side] = [
+            median(batch * m / s for m, s in zip(macs, seconds[n], strict=True)) for n in ("openvino", "ofa")
+        ]
     print(f"\nThe supernet takes {median(overheads):+.1%} of the plain subnet's time more (median).")
+    most = matrix_rate()
+    print(f"Large matrices are multiplied at {most / 1e9:.0f} G MACs a second. Of that OpenVINO in fp32 has")
+    print("; ".join(f"{a / most:.0%} at {side}, where 5 × ofa is {5 * b / most:.0%}" for side, (a, b) in rates.items()))
 
 
-def measured(side: int, batch: int, n_architectures: int, rounds: int) -> dict[str, list[float]]:
-    """Seconds for a batch, by contestant: one entry for each architecture and round."""
+def matrix_rate(size: int = 1024, runs: int = 15) -> float:
+    """Multiply-accumulates a second of a product of two square matrices in fp32."""
+    a, b = torch.randn(2, size, size)
+    return size**3 / median(once(lambda x: x @ b, a, channels_last=False) for _ in range(runs))
+
+
+def measured(side: int, batch: int, n_architectures: int, rounds: int) -> tuple[dict[str, list[float]], list[float]]:
+    """Seconds for a batch, by contestant, and what it costs: an entry for each architecture and round."""
     space = plugins.find("search_spaces", "mbv3")(resolutions=[side], widths=[1.0])
     supernet = space.supernet(CLASSES).eval()
     theirs = ofa_supernet()
     images = torch.randn(batch, 3, side, side, generator=torch.Generator().manual_seed(0))
-    seconds: dict[str, list[float]] = defaultdict(list)
+    seconds, macs = defaultdict[str, list[float]](list), list[float]()
     engine("openvino", "fp32", CPU).prepare(supernet.subnet((0,) * 22), images)  # imports, once a process
-    for architecture in as_architectures(space.sample(n_architectures, np.random.default_rng(side))):
+    X = space.sample(n_architectures, np.random.default_rng(side))
+    for architecture, cost in zip(as_architectures(X), plugins.find("cost_models", "macs")(space)(X), strict=True):
         activate(theirs, space.describe(architecture))
         subnet = supernet.subnet(architecture).to(memory_format=torch.channels_last)
         contestants: dict[str, Callable[[Tensor], Tensor]] = {"ofa": theirs, "static": subnet}
@@ -92,7 +107,8 @@ def measured(side: int, batch: int, n_architectures: int, rounds: int) -> dict[s
             if round_ >= 0:
                 share = preparation["openvino"] * batch / COUNTED
                 seconds["counted"].append(seconds["openvino"][-1] + share)
-    return seconds
+                macs.append(float(cost))
+    return seconds, macs
 
 
 @torch.inference_mode()

@@ -25,7 +25,7 @@ from nat_core.encoding import Architecture, Encodings, as_architectures, everyth
 from nat_core.errors import ConfigError, ResourceError, StateError
 from nat_core.journal import Journal
 from nat_core.latency.fitting import Fit, fit, words
-from nat_core.latency.measuring import Candidate, Effort, Reference, Timing, measure, reference
+from nat_core.latency.measuring import PLACES, Candidate, Effort, Reference, Timing, measure, reference
 from nat_core.latency.operators import reachable
 from nat_core.latency.tables import LatencyTable, devices, text_of
 from nat_core.seeding import rng
@@ -33,7 +33,7 @@ from nat_core.seeding import rng
 if TYPE_CHECKING:
     from torch import nn
 
-FORMAT = 1
+FORMAT = 2  # of the journal
 _POOL = 3000  # networks that the design is chosen from
 ALONE, NETWORK = "alone", "network"
 
@@ -55,6 +55,14 @@ class Plan:
     def name(self, operator: int) -> str:
         """Of an operator."""
         return self.space.operators[operator].name
+
+    def references(self) -> list[Architecture]:
+        """Networks of the design from small to large, by the operators' own costs: one for each place in memory."""
+        layers = self.space.layers(self.rows)
+        macs = np.array([*(operator.macs for operator in self.space.operators), 0])
+        order = np.argsort(macs[layers].sum(axis=1), kind="stable")
+        shares = (np.arange(PLACES) + 0.5) / PLACES
+        return as_architectures(self.rows[order[(shares * len(order)).astype(np.int64)]])
 
 
 def plan(space: SearchSpace, occurrences: int, seed: int) -> Plan:
@@ -195,17 +203,16 @@ def _build(work: Build, progress: Progress) -> LatencyTable:
 
 
 def _reference(work: Build, journal: Journal) -> Reference:
-    """The network of the plan's middle, and what it took when the build began."""
+    """Networks of the plan, and what they took when the build began."""
     known = journal.first("reference")
-    row = work.plan.rows[len(work.plan.rows) // 2]
     found = reference(
         work.engine,
-        network_candidate(work.plan.space, tuple(row.tolist()), work.batch),
+        [network_candidate(work.plan.space, a, work.batch) for a in work.plan.references()],
         work.effort,
         None if known is None else known["ms"],
     )
     if known is None:
-        journal.append("reference", ms=found.ms)
+        journal.append("reference", ms=list(found.ms))
     return found
 
 
@@ -285,7 +292,6 @@ def _table(work: Build, done: Mapping[tuple[str, str], Timing], beside: Referenc
     alone = np.array([done[ALONE, name].ms for name in names])
     networks = np.array([done[NETWORK, name].ms for name in architectures])
     found: Fit = fit(plan.counts(), networks, alone, words(names))
-    reference_row = as_architectures(plan.rows[[len(plan.rows) // 2]])[0]
     about = {
         **work.engine.about,
         "batch": str(batch),
@@ -295,8 +301,8 @@ def _table(work: Build, done: Mapping[tuple[str, str], Timing], beside: Referenc
         "operators_alone": str(len(names)),
         "networks": str(len(architectures)),
         "expected_error": f"{found.error:.4f}",
-        "reference": text_form(plan.space, reference_row),
-        "reference_ms": f"{beside.ms:.6g}",
+        "reference": " ".join(text_form(plan.space, a) for a in plan.references()),
+        "reference_ms": " ".join(f"{ms:.6g}" for ms in beside.ms),
     }
     times = dict(zip(names, found.times.tolist(), strict=True))
     return LatencyTable(times, about, dict(zip(names, found.spreads.tolist(), strict=True)))

@@ -2,9 +2,9 @@
 
 A block of them is prepared at once, and measured in rounds: in each round every one that is not settled runs for a few
 milliseconds, in a new order, and a reference network before and behind each. What the reference takes more or less
-than it did at first is taken out (drift: frequency, temperature, and above all neighbours: what runs on the other half
-of a core makes this half up to twice as slow, from one second to the next, on any clock). A network is settled once the
-interval of the median over its rounds is tight.
+than it did at first is taken out (drift: frequency, temperature, and above all neighbours, who make this process up to
+twice as slow, from one tenth of a second to the next, on any clock). A network is settled once the interval of the
+median over its rounds is tight.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ class Effort:
     """How long, and how tight."""
 
     burst: float = 0.012  # seconds of one network in a round, at least
-    rounds: int = 4  # at least
-    most_rounds: int = 6  # a fit over many networks evens out what is left
-    interval: float = 0.03  # half of the median's interval, as a share of the median
+    rounds: int = 8  # at least
+    most_rounds: int = 16  # a fit over many networks evens out what is left
+    interval: float = 0.02  # half of the median's interval, as a share of the median
     block: int = 16  # networks prepared at once: they are in memory together
 
 
-_BRIEF = Effort(burst=0.004)
-PLACES = 4  # in memory, of the reference
+_SLOWEST = 0.2  # the share of a burst's runs that does not count: what is rare and slow is somebody else's doing
+PLACES = 4  # in memory, of the references
 
 
 @dataclass(frozen=True)
@@ -58,31 +58,36 @@ class Timing:
 
 @dataclass(frozen=True)
 class Reference:
-    """A network that is measured again and again, and what it took at first.
+    """Networks that are measured again and again, and what they took at first.
 
-    It is prepared several times, for each lies elsewhere in memory and is some percent faster or slower for good; they
-    take turns.
+    They are of several sizes, for what slows a small one down need not do so to a large one. Each preparation lies
+    elsewhere in memory and is a percent or two faster or slower for good; all take turns.
     """
 
     turns: Iterator[tuple[Stopwatch, float]]  # without end: each with its own ms at first
-    ms: float  # their mean
+    ms: tuple[float, ...]  # of each network
+    effort: Effort  # as for what it stands beside: in shorter bursts, cold caches would weigh more
 
     def pace(self) -> float:
         """How slow the machine is now: 1 is as at first."""
         watch, ms = next(self.turns)
-        return burst(watch, _BRIEF) / ms
+        return burst(watch, self.effort) / ms
 
 
-def reference(engine: Engine, candidate: Candidate, effort: Effort, ms: float | None = None) -> Reference:
-    """The reference with its own time: what is given, or what it takes now, in five times as many rounds as others."""
-    watches = [engine.prepare(*candidate.make()) for _ in range(PLACES)]
+def reference(
+    engine: Engine, candidates: Sequence[Candidate], effort: Effort, ms: Sequence[float] | None = None
+) -> Reference:
+    """The reference with its own times: what is given, or what it takes now, in twice as many rounds as others."""
+    of_place = np.arange(max(PLACES, len(candidates))) % len(candidates)
+    watches = [engine.prepare(*candidates[i].make()) for i in of_place.tolist()]
     for watch in watches:
         warm_up(watch, effort)
-    bursts = [[burst(watch, _BRIEF) for watch in watches] for _ in range(5 * effort.most_rounds)]
-    now = np.median(bursts, axis=0)
-    mean = float(np.exp(np.log(now).mean()))
-    ms = mean if ms is None else ms
-    return Reference(itertools.cycle(zip(watches, (now * ms / mean).tolist(), strict=True)), ms)
+    bursts = [[burst(watch, effort) for watch in watches] for _ in range(2 * effort.most_rounds)]
+    now = np.log(np.median(bursts, axis=0))
+    if ms is None:
+        ms = [float(np.exp(now[of_place == i].mean())) for i in range(len(candidates))]
+    slower = (now - np.log(ms)[of_place]).mean()
+    return Reference(itertools.cycle(zip(watches, np.exp(now - slower).tolist(), strict=True)), tuple(ms), effort)
 
 
 def measure(
@@ -119,10 +124,14 @@ def warm_up(watch: Stopwatch, effort: Effort) -> None:
 
 
 def burst(watch: Stopwatch, effort: Effort) -> float:
-    """Milliseconds of one run: the median over a few, the first of which bring back the caches and do not count."""
+    """Milliseconds of one run: the mean over a few, of which the first, that bring back the caches, do not count.
+
+    Nor do the slowest fifth. The mean of the others differs less from burst to burst than the median or the least.
+    """
     once = max(min(watch(2)), 1e-7)
     runs = min(max(3, math.ceil(effort.burst / once)), 200)
-    return 1e3 * float(np.median(watch(runs)))
+    seconds = np.sort(watch(runs))
+    return 1e3 * float(seconds[: math.ceil(len(seconds) * (1 - _SLOWEST))].mean())
 
 
 def _settled(values: Sequence[float], effort: Effort) -> bool:

@@ -1,7 +1,7 @@
 """`nat latency verify`: whole networks that the table has never seen, against its sums.
 
-Each is prepared and measured several times over. The same network, prepared anew, lies elsewhere in memory and is
-faster or slower by some percent for as long as it lives, which longer measuring would not even out.
+Each is prepared and measured several times over. The same network, prepared anew, lies elsewhere in memory and is a
+percent or two faster or slower for as long as it lives, which longer measuring would not even out.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def verify(
     """Measure random networks. Raises `ConfigError` where the table is of another device, engine or space."""
     _require_same(table, engine.about)
     operators = space.operators
-    batch = int(_positive(table, "batch", "1"))
+    batch = int(*_positive(table, "batch", "1"))
     X = np.unique(space.sample(4 * networks, rng(seed, "latency verify")), axis=0)
     X = X[rng(seed, "latency verify order").permutation(len(X))[:networks]]
     layers = space.layers(X)
@@ -154,22 +154,24 @@ def _reference(
     if "reference" not in table.about:
         return None
     try:
-        architecture = space.parse(table.about["reference"])
+        architectures = [space.parse(text) for text in str(table.about["reference"]).split()]
     except NatError as error:
         raise ConfigError(
-            f"the table was built for other options of its space: its reference network cannot be made ({error})"
+            f"the table was built for other options of its space: its reference networks cannot be made ({error})"
         ) from None
-    candidate = network_candidate(space, architecture, batch)
-    return reference(engine, candidate, effort, _positive(table, "reference_ms"))
+    candidates = [network_candidate(space, architecture, batch) for architecture in architectures]
+    return reference(engine, candidates, effort, _positive(table, "reference_ms", n=len(candidates)))
 
 
-def _positive(table: LatencyTable, key: str, default: str = "") -> float:
-    """A number that the table says of itself."""
+def _positive(table: LatencyTable, key: str, default: str = "", n: int = 1) -> list[float]:
+    """Numbers that the table says of itself."""
     text = str(table.about.get(key, default))
     with contextlib.suppress(ValueError):
-        if math.isfinite(number := float(text)) and number > 0:
-            return number
-    raise ConfigError(f"the table says {key}: {text!r}, where a positive number was written; build it again")
+        numbers = [float(word) for word in text.split()]
+        if len(numbers) == n and all(math.isfinite(number) and number > 0 for number in numbers):
+            return numbers
+    wanted = "a positive number was" if n == 1 else f"{n} positive numbers were"
+    raise ConfigError(f"the table says {key}: {text!r}, where {wanted} written; build it again")
 
 
 def _require_same(table: LatencyTable, about: Mapping[str, str]) -> None:

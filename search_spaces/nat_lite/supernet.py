@@ -49,18 +49,18 @@ class Supernet(nn.Module):
     def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
         """Logits (n, n_classes) of one architecture for images (n, 3, side, side)."""
         layout = self.layout(architecture)
-        skeleton = _skeleton(layout, self.n_classes).train(self.training)
+        skeleton = _skeleton(layout, self.n_classes, self.training)
         logits: Tensor = functional_call(skeleton, self.lend(layout), (images,), strict=True)
         return logits
 
     def subnet(self, architecture: Architecture) -> EfficientNetLite:
         """A stand-alone plain network with a copy of the weights, in the same mode and on the same device."""
         layout = self.layout(architecture)
-        network = copy.deepcopy(_skeleton(layout, self.n_classes))
+        network = copy.deepcopy(_skeleton(layout, self.n_classes, self.training))
         with torch.no_grad():
             own = {n: t.clone(memory_format=torch.contiguous_format) for n, t in self.lend(layout).items()}
         network.load_state_dict(own, assign=True)
-        return network.train(self.training)
+        return network
 
     def lend(self, layout: Layout) -> Weights:
         """The state of the plain network of this layout, as views of (and kernels computed from) the shared weights."""
@@ -135,14 +135,14 @@ def _key(stage: int, layer: int) -> str:
 
 
 @lru_cache(maxsize=512)
-def _skeleton(layout: Layout, n_classes: int) -> EfficientNetLite:
+def _skeleton(layout: Layout, n_classes: int, training: bool) -> EfficientNetLite:  # noqa: FBT001 - a module's own flag
     with torch.device("meta"):
-        return EfficientNetLite(layout, n_classes)
+        return EfficientNetLite(layout, n_classes).train(training)
 
 
 @lru_cache(maxsize=512)
 def _shapes(layout: Layout, n_classes: int) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in _skeleton(layout, n_classes).state_dict().items()}
+    return {name: tensor.shape for name, tensor in _skeleton(layout, n_classes, True).state_dict().items()}
 
 
 def _cut(tensor: Tensor, shape: torch.Size) -> Tensor:

@@ -55,17 +55,18 @@ class Elastic(nn.Module):
 
     def forward(self, images: Tensor, layout: Layout) -> Tensor:
         """Logits (n, n_classes) of the network of that layout."""
-        skeleton = _skeleton(layout, self.n_classes).train(self.training)
+        skeleton = _skeleton(layout, self.n_classes, self.training)
         logits: Tensor = functional_call(skeleton, self.lend(layout), (images,), strict=True)
         return logits
 
     def subnet(self, layout: Layout) -> MobileNetV3:
         """A plain network with a copy of the weights, in the same mode and on the same device."""
-        network = copy.deepcopy(_skeleton(layout, self.n_classes))  # not made anew: that would draw random weights
+        # A copy, for one that is made anew draws random weights.
+        network = copy.deepcopy(_skeleton(layout, self.n_classes, self.training))
         with torch.no_grad():
             own = {n: t.clone(memory_format=torch.contiguous_format) for n, t in self.lend(layout).items()}
         network.load_state_dict(own, assign=True)
-        return network.train(self.training)
+        return network
 
 
 class KernelTransform(nn.Module):
@@ -117,14 +118,14 @@ def width_key(width: float) -> str:
 
 
 @lru_cache(maxsize=512)
-def _skeleton(layout: Layout, n_classes: int) -> MobileNetV3:
+def _skeleton(layout: Layout, n_classes: int, training: bool) -> MobileNetV3:  # noqa: FBT001 - a module's own flag
     with torch.device("meta"):
-        return MobileNetV3(layout, n_classes)
+        return MobileNetV3(layout, n_classes).train(training)
 
 
 @lru_cache(maxsize=512)
 def _shapes(layout: Layout, n_classes: int) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in _skeleton(layout, n_classes).state_dict().items()}
+    return {name: tensor.shape for name, tensor in _skeleton(layout, n_classes, True).state_dict().items()}
 
 
 def _cut(tensor: Tensor, shape: torch.Size) -> Tensor:

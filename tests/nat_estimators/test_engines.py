@@ -7,6 +7,7 @@ import copy
 import importlib
 import importlib.util
 import math
+import time
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from nat_core import plugins
 from nat_core.errors import ConfigError
 from nat_core.folding import fold
 from nat_estimators import engines
+from nat_estimators.devices import threads_of
 from nat_estimators.engines.parity import TOLERANCE, difference, require_parity
 from nat_estimators.engines.portions import in_portions, portion
 from nat_estimators.recalibration import recalibrate
@@ -149,41 +151,70 @@ def test_a_network_prepared_for_one_picture_takes_any_number(mbv3, name):
     assert difference(plain, made(name).prepare(network, images[:1])(images)) < 1e-4
 
 
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", ["openvino", "onnxruntime", "torch"])
-def test_a_batch_that_takes_several_portions(mbv3, name, monkeypatch):
+def test_a_batch_that_takes_several_portions(mbv3, name, threads, monkeypatch):
     """The last is smaller than the others."""
     module = importlib.import_module(f"nat_estimators.engines.{'eager' if name == 'torch' else 'compiled'}")
-    monkeypatch.setattr(module, "_PIXELS", 4 * 32 * 32 // torch.get_num_threads())
+    monkeypatch.setattr(module, "_PIXELS", 4 * 32 * 32 // (threads if name == "torch" else 1))
     seen = []
     monkeypatch.setattr(module, "portion", lambda *given: seen.append(portion(*given)) or seen[-1])
     network = mbv3(32)
     images = pictures(11, 32)
     with torch.inference_mode():
         plain = network(images)
-    assert difference(plain, made(name).prepare(network, images)(images)) < 1e-4
-    assert seen == [4]
+    with threads_of(threads):
+        forward = made(name).prepare(network, images)
+        assert difference(plain, forward(images)) < 1e-4
+        assert torch.equal(forward(images), forward(images))
+    assert set(seen) == {3 if threads == 2 and name != "torch" else 4}
 
 
-@given(n=st.integers(0, 70), side=st.integers(1, 40), pixels=st.integers(0, 5000))
-def test_portions_are_equal_and_as_large_as_wanted(n, side, pixels):
-    size = portion(torch.empty(n, 3, side, side), pixels)
+@given(n=st.integers(0, 70), side=st.integers(1, 40), pixels=st.integers(0, 5000), threads=st.integers(1, 9))
+def test_portions_are_equal_and_as_large_as_wanted(n, side, pixels, threads):
+    size = portion(torch.empty(n, 3, side, side), pixels, threads)
     assert 1 <= size <= max(n, 1)
     assert size == 1 or size * side * side <= pixels
-    assert math.ceil(n / size) == math.ceil(n / max(pixels // side**2, 1)), "more portions than are needed"
+    wanted = math.ceil(max(math.ceil(n / max(pixels // side**2, 1)), 1) / threads) * threads
+    assert math.ceil(n / size) <= wanted, "more portions than are needed"
+    assert size == 1 or math.ceil(n / (size - 1)) > wanted, "portions that could be more equal"
 
 
+@pytest.mark.parametrize("threads", [1, 3])
 @pytest.mark.parametrize("padded", [False, True])
-@pytest.mark.parametrize("n", [0, 1, 4, 5, 8, 11])
-def test_portions_come_together_in_order(n, padded):
-    sizes = []
+@pytest.mark.parametrize("n", [0, 1, 4, 5, 8, 11, 30])
+def test_portions_come_together_in_order(n, padded, threads):
+    sizes, busy = [], set()
 
-    def run(part):
-        sizes.append(len(part))
-        return part.sum((1, 2, 3))[:, None]
+    def runner(number):
+        def run(part):
+            assert number not in busy, "computes two portions at once"
+            busy.add(number)
+            sizes.append(len(part))
+            time.sleep(0.001 * (len(sizes) % 3))
+            busy.remove(number)
+            return part.sum((1, 2, 3))[:, None]
+
+        return run
 
     images = torch.randn(n, 3, 2, 2).contiguous(memory_format=torch.channels_last)
-    torch.testing.assert_close(in_portions(run, 4, padded=padded)(images), images.sum((1, 2, 3))[:, None])
+    forward = in_portions([*map(runner, range(threads))], 4, padded=padded)
+    for _ in range(2):
+        torch.testing.assert_close(forward(images), images.sum((1, 2, 3))[:, None])
     assert set(sizes) == {4} if padded else max(sizes) <= 4
+
+
+def test_a_portion_that_fails_leaves_its_thread_to_others():
+    def run(part):
+        if part.max() > 1:
+            raise FloatingPointError("too large")
+        return part.sum((1, 2, 3))[:, None]
+
+    forward = in_portions([run, run], 1)
+    for _ in range(3):
+        with pytest.raises(FloatingPointError, match="too large"):
+            forward(torch.tensor([0.5, 2.0, 0.5, 3.0]).view(4, 1, 1, 1).expand(4, 3, 2, 2))
+    assert forward(torch.ones(4, 3, 2, 2)).flatten().tolist() == [12.0] * 4
 
 
 @pytest.mark.parametrize("name", ["torch", "plain", "openvino"])

@@ -1,7 +1,7 @@
 """The engines once more, as `nat latency` times them: one shape of input, fixed when a network is compiled.
 
-`top1_error` has its batches computed in portions. OpenVINO is timed on the images that were asked for in one go, as a
-network that is deployed for them.
+`top1_error` has its batches computed in portions, by threads apart. What compiles a network is timed on the images that
+were asked for in one go and by all threads together, as a network that is deployed for them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from nat_core.contracts import Stopwatch
 from nat_core.latency.clocks import processor_clock, wall_clock
 from nat_estimators.devices import device_named, threads_of
 from nat_estimators.engines import engine
-from nat_estimators.engines.compiled import OpenVINO, graph
+from nat_estimators.engines.compiled import OnnxRuntime, OpenVINO
 
 PACKAGES = {"torch": "torch", "openvino": "openvino", "onnxruntime": "onnxruntime"}
 
@@ -64,12 +64,7 @@ class TimedEngine:
         images = torch.randn(shape, generator=torch.Generator().manual_seed(0)).to(self.device)
         with threads_of(self.threads):
             network = network.to(self.device)
-            if self.name == "openvino":
-                run = _compiled(network, images, self.precision, self.threads)
-            else:
-                run = _running(
-                    engine(self.name, self.precision, self.device, self.name).prepare(network, images), images
-                )
+            run = self._running(network, images)
         watch = (processor_clock if self._alone else wall_clock)(run)
 
         def timed(n: int) -> list[float]:
@@ -78,27 +73,27 @@ class TimedEngine:
 
         return timed
 
+    def _running(self, network: nn.Module, images: Tensor) -> Callable[[], object]:
+        """What runs it once, to the end."""
+        chosen = engine(self.name, self.precision, self.device, self.name)
+        if isinstance(chosen, OpenVINO):
+            compiled = chosen.compiled(
+                network, images, len(images), self.threads, NUM_STREAMS=1, PERFORMANCE_HINT="LATENCY"
+            )
+            request, array = compiled.create_infer_request(), images.contiguous().numpy()
+            return lambda: request.infer([array], share_inputs=True, share_outputs=True)
+        if isinstance(chosen, OnnxRuntime):
+            session, array = chosen.session(network, images, self.threads), images.contiguous().numpy()
+            return lambda: session.run(["logits"], {"images": array})
+        forward = chosen.prepare(network, images)
+        if self.device.type == "cpu":
+            return lambda: forward(images)
 
-def _running(forward: Callable[[Tensor], Tensor], images: Tensor) -> Callable[[], object]:
-    if images.device.type == "cpu":
-        return lambda: forward(images)
+        def finished() -> None:
+            forward(images)
+            torch.cuda.synchronize(self.device)
 
-    def finished() -> None:
-        forward(images)
-        torch.cuda.synchronize(images.device)
-
-    return finished
-
-
-def _compiled(network: nn.Module, images: Tensor, precision: str, threads: int) -> Callable[[], object]:
-    openvino = importlib.import_module("openvino")
-    core = openvino.Core()
-    model = core.read_model(graph(network, images))
-    model.reshape(list(images.shape))
-    settings = {**OpenVINO(precision, images.device).settings(threads), "PERFORMANCE_HINT": "LATENCY"}
-    request = core.compile_model(model, "CPU", settings).create_infer_request()
-    array = images.contiguous().numpy()
-    return lambda: request.infer([array], share_inputs=True, share_outputs=True)
+        return finished
 
 
 def processor(device: torch.device) -> str:

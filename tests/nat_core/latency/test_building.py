@@ -44,7 +44,8 @@ class Space:
         rng = np.random.default_rng(5)
         self.seconds = rng.uniform(1e-4, 1e-3, (2, 6, 4))
         names = [f"{kind}-{layer}-{side}" for side in (4, 8) for layer in range(6) for kind in "abcd"]
-        self.operators = [Operator(name, 1, 1) for name in [*names, "never-0-4"]]
+        macs = [*(1e6 * self.seconds).round().astype(int).ravel().tolist(), 1]
+        self.operators = [Operator(n, m, 1) for n, m in zip([*names, "never-0-4"], macs, strict=True)]
 
     def canonicalize(self, X):
         return np.where((X == 0) & (np.arange(7) > 0) & (np.arange(7) < 6), 1, X)
@@ -146,6 +147,21 @@ def test_a_slower_day_is_told_from_a_wrong_table(space, tmp_path):
     assert found.error_today == pytest.approx(0.5, abs=0.01)
 
 
+def test_references_are_of_several_sizes(space, tmp_path):
+    planned = plan(space, 4, 0)
+    costs = [
+        sum(space.operators[i].macs for i in space.layers(np.array([a]))[0] if i >= 0) for a in planned.references()
+    ]
+    assert len(set(costs)) == PLACES
+    assert costs == sorted(costs)
+    table = build(work(space, tmp_path / "t.yaml", Device()), quiet)
+    first, *_ = planned.references()
+    one = {**table.about, "reference": "".join(map(str, first)), "reference_ms": table.about["reference_ms"].split()[0]}
+    found = verify(replace(table, about=one), space, Device(), 12, 0, Effort(), quiet)  # as older tables say
+    assert found.pace == pytest.approx(1)
+    assert found.error < 0.01
+
+
 def test_a_table_that_is_off_by_a_factor_gets_a_correction(space, tmp_path):
     table = build(work(space, tmp_path / "t.yaml", Device()), quiet)
     halved = type(table)({n: t / 2 for n, t in table.times.items()}, table.about)
@@ -199,11 +215,19 @@ def test_two_builds_of_one_table_at_once(space, tmp_path):
     assert set(devices(file)) == {"bench"}
 
 
-@pytest.mark.parametrize("changed", [{"reference_ms": "soon"}, {"reference_ms": "0"}, {"batch": "nan"}])
-def test_a_table_that_was_changed_by_hand(space, tmp_path, changed):
+@pytest.mark.parametrize(
+    ("changed", "wanted"),
+    [
+        ({"reference_ms": "1 2 soon 4"}, "4 positive numbers were"),
+        ({"reference_ms": "1 2 0 4"}, "4 positive numbers were"),
+        ({"reference_ms": "1 2 3"}, "4 positive numbers were"),
+        ({"batch": "nan"}, "a positive number was"),
+    ],
+)
+def test_a_table_that_was_changed_by_hand(space, tmp_path, changed, wanted):
     table = build(work(space, tmp_path / "t.yaml", Device()), quiet)
     (key,) = changed
-    with pytest.raises(ConfigError, match=f"the table says {key}: .* where a positive number was written"):
+    with pytest.raises(ConfigError, match=f"the table says {key}: .* where {wanted} written"):
         verify(replace(table, about={**table.about, **changed}), space, Device(), 12, 0, Effort(), quiet)
 
 

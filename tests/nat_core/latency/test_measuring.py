@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nat_core.latency.clocks import processor_clock, wall_clock
-from nat_core.latency.measuring import Candidate, Effort, Reference, measure, reference
+from nat_core.latency.measuring import Candidate, Effort, Reference, burst, measure, reference
 
 EFFORT = Effort(burst=1e-4, rounds=5, most_rounds=15, interval=0.02)
 
@@ -35,7 +35,7 @@ def candidates(*seconds):
 
 def test_a_machine_that_slows_down_is_taken_out():
     machine = Machine(slowing=1.002)
-    beside = reference(machine, candidates(0.002)[0], EFFORT, ms=2.0)
+    beside = reference(machine, candidates(0.002, 0.005), EFFORT, ms=[2.0, 5.0])
     found = measure(machine, candidates(0.001, 0.003, 0.01), EFFORT, np.random.default_rng(0), beside)
     assert machine.pace > 1.1
     assert {name: round(t.ms, 1) for name, t in found.items()} == {"0.001": 1.0, "0.003": 3.0, "0.01": 10.0}
@@ -86,10 +86,18 @@ def test_runs_that_were_interrupted_do_not_count(monkeypatch):
     assert len(wall_clock(lambda: None)(3)) == 3
 
 
-def test_a_reference_finds_its_own_time():
-    found = reference(Machine(noise=0.01), candidates(0.004)[0], EFFORT)
+def test_a_reference_finds_its_own_times():
+    found = reference(Machine(noise=0.01), candidates(0.004, 0.001), EFFORT)
     assert isinstance(found, Reference)
-    assert found.ms == pytest.approx(4, rel=0.01)
+    assert found.ms == pytest.approx((4, 1), rel=0.02)
+    assert [found.pace() for _ in range(8)] == pytest.approx([1.0] * 8, rel=0.05)
+
+
+def test_a_reference_knows_how_much_slower_the_machine_is():
+    """What it took at first is given; today all of it takes half as long again."""
+    found = reference(Machine(), candidates(0.006, 0.0015), EFFORT, ms=[4.0, 1.0])
+    assert found.ms == (4.0, 1.0)
+    assert [found.pace() for _ in range(8)] == pytest.approx([1.5] * 8)
 
 
 def test_a_reference_that_happens_to_lie_badly_is_one_of_several():
@@ -102,6 +110,11 @@ def test_a_reference_that_happens_to_lie_badly_is_one_of_several():
             self.prepared += 1
             return super().prepare(network * (2 if self.prepared == 1 else 1), shape)
 
-    found = reference(Uneven(), candidates(0.004)[0], EFFORT)
-    assert found.ms == pytest.approx(4 * 2**0.25)
+    found = reference(Uneven(), candidates(0.004), EFFORT)
+    assert found.ms == pytest.approx((4 * 2**0.25,))
     assert [found.pace() for _ in range(8)] == pytest.approx([1.0] * 8)
+
+
+def test_a_run_that_was_held_up_does_not_count():
+    seconds = iter([0.01, 0.01, *[0.002] * 9, 0.05])
+    assert burst(lambda n: [next(seconds) for _ in range(n)], Effort(burst=0.1)) == pytest.approx(2)
