@@ -12,6 +12,7 @@ import numpy as np
 
 from nat_core.contracts import Answer, Measurement, Task, TestingEstimator
 from nat_core.encoding import Encodings, as_encodings
+from nat_core.machine import out_of_memory
 from nat_core.problem import Problem
 
 _LONGEST = 500  # characters of a reason: a record stays small
@@ -87,7 +88,7 @@ def _asked(ask: Ask) -> _Found:
         value, reason, exhausted = float(result.value), str(result.reason), False
     except Exception as error:  # noqa: BLE001 - a plugin may raise anything; the run goes on within its failure budget
         value, reason = math.nan, f"{type(error).__name__}: {error}"
-        exhausted = isinstance(error, MemoryError) or "out of memory" in str(error)  # as torch says it
+        exhausted = out_of_memory(error)
     if math.isfinite(value):
         return _Found(value)
     return _Found(value, " ".join(reason.split())[:_LONGEST] or f"the value is {value}", exhausted)

@@ -99,12 +99,12 @@ class RunConfig(BaseModel):
         return self
 
     def flat(self) -> dict[str, Any]:
-        """Every value by its dotted name: what a run folder is recognised by.
+        """Every value that decides, by its dotted name: what a run folder is recognised by."""
+        return dict(_flat(self.deciding().model_dump(mode="json", exclude={"trackers", "executor"})))
 
-        Trackers and executors decide nothing: without them.
-        """
-        deciding = self.followed_otherwise(trackers=(), executor=NO_EXECUTOR)
-        return dict(_flat(deciding.model_dump(mode="json", exclude={"trackers", "executor"})))
+    def deciding(self) -> Self:
+        """What decides what a run finds: without trackers and executor, and their options."""
+        return self.followed_otherwise(trackers=(), executor=NO_EXECUTOR)
 
     def followed_otherwise(self, **changes: Any) -> Self:
         """With other trackers or another executor, and without the options of those that are gone."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -27,7 +26,8 @@ from nat_core.contracts import (
 )
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError
-from nat_core.finetuning import ABOUT, load_network
+from nat_core.finetuning import ABOUT, data_options, described, load_network, require_data
+from nat_core.finetuning import run_of as run_of_finetuned
 from nat_core.parts import about_data, data_and_settings, make, require_parts, settings_of_parts, shorthands
 from nat_core.run import find_parts
 from nat_core.taking import take
@@ -67,23 +67,44 @@ class Subject:
 
 
 def of_file(net: Path, weights: Path | None, space: str, data: str, words: Words) -> Subject:
-    """A network that stands alone: a folder of `nat finetune`, or a config with its weights."""
+    """A network that others trained: a config with its weights."""
     registry = plugins.registry()
     measuring = registry.find("evaluators", words.evaluator)
     name, given = data_and_settings(data, (*shorthands(words.short or {}, [measuring]), *words.settings), _EXAMPLE)
     offers = registry.find("search_spaces", space), registry.find("datasets", name), measuring
     require_parts(given, offers)
-    about: dict[str, Any] = {}
-    if not net.is_dir():
-        found = _published(make(given, offers[0], {}), space, net, weights)
-    elif weights is not None:
-        raise ConfigError(f"{net} holds its own weights: leave --weights out")
-    else:
-        found, about = load_network(net)
+    found = _published(make(given, offers[0], {}), space, net, weights)
     built: Dataset = make(given, offers[1], {})
-    _require_classes(f"the network of {net}", found.n_classes, about.get("classes"), built, data)
-    colours = {key: about[key] for key in ("mean", "std") if key in about}
-    return Subject(found, built, data, make(given, measuring, about_data(built) | colours, built))
+    _require_classes(f"the network of {net}", found.n_classes, None, built, data)
+    return Subject(found, built, data, make(given, measuring, about_data(built), built))
+
+
+def of_finetuned(folder: Path, data: str | None, words: Words) -> Subject:
+    """The network in a folder of `nat finetune`, on the data of its run or on others of its classes.
+
+    Other data are prepared as those that it was trained on: with the same options where they are of the same kind, and
+    normalised by the same mean and standard deviation. Raises `StateError` where the data of its run changed since.
+    """
+    registry, about = plugins.registry(), described(folder)
+    measuring = registry.find("evaluators", words.evaluator)
+    settings = (*shorthands(words.short or {}, [measuring]), *words.settings)
+    run: Path | None = None
+    if data is None:
+        run, saved = run_of_finetuned(folder, "say with --data what to measure it on")
+        name, on, given = about["data"], saved.data_name(), settings_of_parts(settings, _EXAMPLE)
+    else:
+        on, (name, given) = data, data_and_settings(data, settings, _EXAMPLE)
+    offer = registry.find("datasets", name)
+    basis = {configs.part_name(offer.name): data_options(folder)} if name == about["data"] else {}
+    given = configs.merged_layers(basis, given)
+    require_parts(given, (offer, measuring))
+    network, _ = load_network(folder)
+    built: Dataset = make(given, offer, {})
+    if run is not None:
+        require_data(folder, run, built, on, "Put back what it was, or say with --data what to measure it on.")
+    _require_classes(f"the network of {folder}", network.n_classes, about["classes"], built, on)
+    colours = {name: about[name] for name in ("mean", "std")}
+    return Subject(network, built, on, make(given, measuring, about_data(built) | colours, built))
 
 
 def of_run(saved: RunConfig, folder: Path, architecture: Architecture, data: str | None, words: Words) -> Subject:

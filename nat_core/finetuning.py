@@ -37,11 +37,11 @@ from nat_core.contracts import (
 from nat_core.durable import fault, publish, publish_text, sole_writer
 from nat_core.encoding import Architecture
 from nat_core.epochs import learner, require_folder, require_same
-from nat_core.errors import StateError
+from nat_core.errors import ConfigError, StateError
 from nat_core.journal import Journal, Record, read
 from nat_core.parts import about_data, factory, make, require_parts, shorthands
 from nat_core.plugins import Offer
-from nat_core.run import Run, find_parts
+from nat_core.run import Run, find_parts, is_run
 from nat_core.taking import take
 from nat_core.weights import WeightStore
 
@@ -169,6 +169,7 @@ def finetune(training: Finetuning, progress: Progress, *, test: bool = False) ->
     with sole_writer(folder):
         identity, file = _identity(training), folder / JOURNAL
         if file.exists() and (records := read(file)):
+            identity = {name: value for name, value in identity.items() if name != "data" or name in records[0]}
             require_same(folder, records[0], identity, "finetuning", FORMAT, "choose another folder with --out")
         with Journal(file) as journal:
             if not journal.records:
@@ -241,18 +242,20 @@ def _deciding(errors: Mapping[str, float]) -> float:
 def _document(training: Finetuning, journal: Journal) -> dict[str, Any]:
     """What a user of the network would ask."""
     data, before, written = training.data, _known(journal, "before"), _known(journal, "written")
-    tested = journal.first("tested")
+    tested, run = journal.first("tested"), training.run
     return {
         "format": FORMAT,
-        "space": training.run.config.space,
-        "space_options": _space_options(training.run, training.data),
+        "space": run.config.space,
+        "space_options": _options(run.config, run.parts.space, about_data(data)),
         "network": dict(training.space.describe(training.architecture)),
         "input": [3, training.side, training.side],
         "classes": list(data.classes),
         "mean": [float(m) for m in data.mean],
         "std": [float(s) for s in data.std],
-        "run": str(training.run.folder),
-        "data": training.run.config.data,
+        "run": str(run.folder.absolute()),
+        "data": run.config.data,
+        "data_options": {} if run.parts.data is None else _data_options(run.config, run.parts.data),
+        "data_fingerprint": data.fingerprint,
         "run_weights": dict(training.weights),
         "errors": {"before": before["errors"], "after": written["errors"]},
         "kept": written["kept"],
@@ -264,11 +267,14 @@ def _document(training: Finetuning, journal: Journal) -> dict[str, Any]:
     }
 
 
-def _space_options(run: Run, data: Dataset) -> dict[str, Any]:
-    """What the space of the run was made with, and what it was told of the data."""
-    offer = run.parts.space
-    told = {name: value for name, value in about_data(data).items() if name in options.options(factory(offer))}
-    return told | run.config.options.get(configs.part_name(offer.name), {})
+def _options(saved: RunConfig, offer: Offer, known: Mapping[str, Any]) -> dict[str, Any]:
+    """What a part of the run was made with, and what it was told of what is known."""
+    told = {name: value for name, value in known.items() if name in options.options(factory(offer))}
+    return told | saved.options.get(configs.part_name(offer.name), {})
+
+
+def _data_options(saved: RunConfig, offer: Offer) -> dict[str, Any]:
+    return _options(saved, offer, {"seed": saved.seed})
 
 
 def load_network(folder: Path) -> tuple[StaticNetwork, dict[str, Any]]:
@@ -278,7 +284,7 @@ def load_network(folder: Path) -> tuple[StaticNetwork, dict[str, Any]]:
     """
     from safetensors.torch import load_file
 
-    about = _described(folder)
+    about = described(folder)
     if wrong := _fault(folder / RESULT, about["weights"]["sha256"]):
         raise StateError(f"{wrong}: the same `nat finetune` makes it again")
     offer = plugins.registry().find("search_spaces", about["space"])
@@ -289,7 +295,7 @@ def load_network(folder: Path) -> tuple[StaticNetwork, dict[str, Any]]:
     return StaticNetwork(network, about["network"], about["input"][1], len(about["classes"])), about
 
 
-def _described(folder: Path) -> dict[str, Any]:
+def described(folder: Path) -> dict[str, Any]:
     """The description in a folder of `nat finetune`."""
     try:
         about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
@@ -302,11 +308,69 @@ def _described(folder: Path) -> dict[str, Any]:
     return about
 
 
+def run_of(folder: Path, needed: str) -> tuple[Path, RunConfig]:
+    """The run that a folder of `nat finetune` came from, and what decides in its config.
+
+    Raises `ConfigError` where the run is gone, and says what is needed; and where the run is on other data.
+    """
+    about = described(folder)
+    run = _run_of(folder, about)
+    if run is None:
+        raise ConfigError(f"{folder} came from the run in {about['run']}, which is not there: {needed}")
+    saved = _saved(run)
+    if saved.data != about["data"]:
+        raise ConfigError(f"{folder} was trained on {about['data']}, and the run in {run} is on {saved.data}")
+    return run, saved
+
+
+def data_options(folder: Path) -> dict[str, Any]:
+    """What the data that a network was trained on were made with.
+
+    An older description lacks it: then it is what the run says, or nothing where that is gone.
+    """
+    about = described(folder)
+    if "data_options" in about:
+        return dict(about["data_options"])
+    run = _run_of(folder, about)
+    saved = None if run is None else _saved(run)
+    if saved is None or saved.data is None or saved.data != about["data"]:
+        return {}
+    return _data_options(saved, plugins.registry().find("datasets", saved.data))
+
+
+def require_data(folder: Path, run: Path, data: Dataset, name: str, remedy: str) -> None:
+    """Raise `StateError` where the data of the run are not those that the network in a folder was trained on."""
+    was, now = described(folder).get("data_fingerprint") or _began_on(run), data.fingerprint
+    if was is not None and was != now:
+        raise StateError(
+            f"{name} changed since {folder} was trained on it (sha256 was {was[:12]}…, is {now[:12]}…): pictures that "
+            f"the network learnt from may be among those to validate on. {remedy}"
+        )
+
+
+def _run_of(folder: Path, about: Mapping[str, Any]) -> Path | None:
+    """The run around a folder, or the one that it says it came from; none where neither is there."""
+    places = folder.absolute().parent.parent, Path(about["run"])
+    return next((place for place in places if is_run(place)), None)
+
+
+def _saved(run: Path) -> RunConfig:
+    return configs.reload(run / "run.toml")[0].deciding()
+
+
+def _began_on(run: Path) -> str | None:
+    """The fingerprint of the data that a run began on: of those alone an older `nat finetune` trained its networks."""
+    records = read(run / "journal.jsonl")
+    found: str | None = records[0].get("fingerprints", {}).get("data") if records else None
+    return found
+
+
 def _identity(training: Finetuning) -> dict[str, Any]:
-    """What has to be the same when a training goes on."""
+    """What has to be the same when a training goes on; older journals lack the data."""
     return {
         "config": asdict(training.config),
         "architecture": list(training.architecture),
         "weights": dict(training.weights),
+        "data": training.data.fingerprint,
         "plugins": dict(training.versions),
     }

@@ -16,7 +16,7 @@ import logging
 import os
 import platform
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -44,7 +44,7 @@ from nat_core.durable import is_draft, publish_text, require_room, sole_writer
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError, PluginError, StateError
 from nat_core.feasibility import require_feasible
-from nat_core.journal import Journal, read
+from nat_core.journal import Journal, Record, read
 from nat_core.ledger import Ledger
 from nat_core.parts import about_data, factory, make, require_options
 from nat_core.plugins import Offer
@@ -280,17 +280,20 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
     networks = plan.initial + plan.iterations * plan.batch
     require_room(run.folder, networks * _RECORD, _FILES, "the records and figures of this run")
     with sole_writer(run.folder):
-        identity, file = identity_of(run), run.folder / "journal.jsonl"
+        identity, file, accepted = identity_of(run), run.folder / "journal.jsonl", set[str]()
         before = read(file) if file.exists() else []
         if not before and any((run.folder / name).exists() for name in ("run.toml", "weights")):
             raise StateError(
                 f"{run.folder} has lost its journal; restore {file.name} from a copy, or use another folder"
             )
         if before:  # refuse before anything is changed, a torn tail included
-            _require_same(run.folder, before[0], identity, accept, _fingerprints(run))
+            accepted = _require_same(run.folder, recognised_by(before), identity, accept, _fingerprints(run))
         with Journal(file) as journal:
             if not journal.records:
                 journal.append("begun", format=FORMAT, **identity, fingerprints=_fingerprints(run))
+            elif accepted:
+                changed = {name: identity[name] for name in sorted(accepted)}
+                journal.append("accepted", **changed, fingerprints=_fingerprints(run))
             if not (run.folder / "run.toml").exists():
                 publish_text(run.folder / "run.toml", _about(run, identity))
             adaptive = {n: e for n, e in run.problem.estimators.items() if isinstance(e, AdaptiveEstimator)}
@@ -302,16 +305,29 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
 
 def recipe(run: Run, identity: Mapping[str, Any]) -> dict[str, Any]:
     """What `nat_core.working.take_up` makes the parts of a run from in another process: plain JSON."""
-    config = run.config.followed_otherwise(executor=NO_EXECUTOR, trackers=())
     same = {name: identity[name] for name in ("space", "data", "plugins")}
-    return {"config": config.model_dump(mode="json"), "identity": same}
+    return {"config": run.config.deciding().model_dump(mode="json"), "identity": same}
 
 
 def require_unchanged(run: Run) -> None:
-    """Raise `StateError` where the space or the data are not what the run in this folder began with."""
-    records = read(run.folder / "journal.jsonl")
-    begun = records[0] if records else {}
-    _require_same(run.folder, begun, identity_of(run), frozenset({"config", "plugins"}), _fingerprints(run))
+    """Raise `StateError` where the space or the data are not what the run in this folder went on with.
+
+    Networks do not depend on what else values are looked up in: a latency table may have changed.
+    """
+    known, now = recognised_by(read(run.folder / "journal.jsonl")), _fingerprints(run)
+    accept = {"config", "plugins"}
+    if isinstance(noted := known.get("fingerprints"), Mapping):  # older journals lack them
+        accept |= {"data"} if all(noted.get(part) == now.get(part) for part in ("data", "space")) else set()
+    _require_same(run.folder, known, identity_of(run), frozenset(accept), now)
+
+
+def recognised_by(records: Sequence[Record]) -> Mapping[str, Any]:
+    """The record of a run's beginning, with what was accepted since in place of what it began with."""
+    begun: dict[str, Any] = dict(records[0]) if records else {}
+    for record in records:
+        if record["kind"] == "accepted":
+            begun |= {name: record[name] for name in ("data", "plugins", "fingerprints") if name in record}
+    return begun
 
 
 def _about(run: Run, identity: Mapping[str, Any]) -> str:
@@ -394,7 +410,8 @@ def _require_same(
     now: Mapping[str, Any],
     accept: frozenset[str],
     fingerprints: Mapping[str, str],
-) -> None:
+) -> set[str]:
+    """What changed and is accepted. Raises `StateError` for what is not."""
     if begun.get("kind") != "begun" or begun.get("format") != FORMAT:
         raise StateError(
             f"{folder} was made by another version of nat (journal format {begun.get('format')!r}; this reads {FORMAT})"
@@ -410,6 +427,7 @@ def _require_same(
             f"{folder} cannot go on: its {name} changed since it began ({detail}). Nothing in it was touched. "
             + _REMEDIES[name].format(folder=folder)
         )
+    return changed
 
 
 def _shortened(fingerprints: Mapping[str, Any]) -> dict[str, str]:

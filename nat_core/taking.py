@@ -34,7 +34,7 @@ class Taken:
     architecture: Architecture
     estimator: SubnetEstimator
     weights: Mapping[str, Any]  # of the run: the iteration and the sha256 of the file
-    measured: bool  # by the run
+    measured: bool  # by the run, with these weights
 
     def network(self) -> StaticNetwork:
         """The network as the run measured it, recalibrated, in eval mode."""
@@ -71,7 +71,8 @@ def take(
     require_unchanged(run)
     name, estimator = _estimator(run)
     weights = _load(run, records, name, measured if version is None else version)
-    return Taken(run, run.data, run.space, architecture, estimator, weights, measured is not None)
+    with_these = measured is not None and weights["iteration"] in {measured, None}
+    return Taken(run, run.data, run.space, architecture, estimator, weights, with_these)
 
 
 def _measured(records: Iterable[Record], run: Run, architecture: Architecture, *, required: bool) -> int | None:

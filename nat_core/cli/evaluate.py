@@ -14,7 +14,7 @@ from nat_core.cli.saved import chosen, saved_front
 from nat_core.cli.words import errors_in_words, publishing
 from nat_core.durable import publish_text
 from nat_core.errors import ConfigError
-from nat_core.evaluating import ALL, SPLITS, Subject, Words, evaluate, is_finetuned, of_file, of_run
+from nat_core.evaluating import ALL, SPLITS, Subject, Words, evaluate, is_finetuned, of_file, of_finetuned, of_run
 from nat_core.report.classes import ROWS, confusion_csv, report_document, report_table
 
 _FILE = click.Path(path_type=Path)
@@ -73,17 +73,23 @@ def command(
     """
     short = {"mean": _colours("--mean", mean), "std": _colours("--std", std), "device": device, "engine": engine}
     words = Words(evaluator, short | {"batch_size": None if batch is None else str(batch)}, settings)
+    usual = "test" if run is None else "val"
     if run is not None and architecture is None and config is None and is_finetuned(run):
         run, config = None, run
     _require_room(out)
     if run is not None:
         _refuse_beside(run, {"--net": config, "--weights": weights, "--space": space})
         saved = saved_front(run)
-        subject, split = of_run(saved.config, run, chosen(saved, architecture), data, words), split or "val"
+        subject = of_run(saved.config, run, chosen(saved, architecture), data, words)
     elif config is None:
         raise ConfigError("say what to measure: the folder of a run, or --net with a file or a folder of nat finetune")
+    elif not config.is_dir():
+        subject = of_file(config, weights, space or "mbv3", data or "digits", words)
+    elif weights is not None:
+        raise ConfigError(f"{config} holds its own weights: leave --weights out")
     else:
-        subject, split = of_file(config, weights, space or "mbv3", data or "digits", words), split or "test"
+        subject = of_finetuned(config, data, words)
+    split = split or usual
     start = time.perf_counter()
     errors, report = evaluate(subject, split, side)
     facts = {

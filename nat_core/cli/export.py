@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import shlex
 import sys
@@ -11,13 +10,13 @@ from typing import Any
 
 import click
 
-from nat_core.cli.saved import chosen, saved_config, saved_front
+from nat_core.cli.saved import chosen, saved_front
 from nat_core.config import merged_layers
 from nat_core.errors import ConfigError
 from nat_core.exporting import IMAGES, Order, export, exporter_of
 from nat_core.exporting.origin import Origin, of_finetuning, of_run
 from nat_core.finetuning import ABOUT as FINETUNED
-from nat_core.finetuning import digest
+from nat_core.finetuning import digest, run_of
 from nat_core.parts import require_parts, settings_of_parts, shorthands
 from nat_core.plugins import registry
 from nat_core.report.words import per_cent
@@ -75,15 +74,14 @@ def command(
     name = f"{form}{'' if quantize in {None, 'none'} else f'-{quantize}'}".replace(":", "-")
     words = shlex.join(["nat", *sys.argv[1:]])
     saved = None if tuned else saved_front(run)
-    source = _run_of(run) if tuned else run
-    config = saved_config(source)[0] if saved is None else saved.config
+    source, config = run_of(run, "its pictures are needed to compare") if saved is None else (run, saved.config)
     measuring = find_parts(config)
     both = merged_layers(given, settings_of_parts(shorthands({"device": device}, measuring.estimators.values()), ""))
-    require_parts({**config.options, **given}, (*measuring.offers(), offer))
+    require_parts(merged_layers(config.options, given), (*measuring.offers(), offer))
     if saved is None:
         order = Order(form, out or run / "exported" / name, given, images, force, words)
         exporter = exporter_of(order)
-        origin = of_finetuning(config, source, run)
+        origin = of_finetuning(config, source, run, given)
     else:
         wanted = chosen(saved, architecture)
         folder = f"{digest(wanted)}-{name}"
@@ -95,18 +93,6 @@ def command(
         click.echo(json.dumps({"folder": str(order.out), **about}, allow_nan=False))
     else:
         _print(order, origin, about)
-
-
-def _run_of(folder: Path) -> Path:
-    """The run that a folder of `nat finetune` came from: it has the pictures."""
-    noted: object = ""
-    with contextlib.suppress(OSError, ValueError, AttributeError):  # it is said where the file is read
-        noted = json.loads((folder / FINETUNED).read_text(encoding="utf-8")).get("run", "")
-    for run in (folder.absolute().parent.parent, *([Path(str(noted))] if noted else [])):
-        if is_run(run):
-            return run
-    came = f"came from the run in {noted}, which is not there" if noted else "does not say from which run it came"
-    raise ConfigError(f"{folder} {came}: the run's pictures are needed to compare")
 
 
 def _step(what: str) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -40,7 +42,8 @@ def command(space: str, data: str, method: str, seed: int, out: Path, settings: 
         rows = [{"phase": e.phase, "errors": dict(e.errors), "loss": e.loss, "seconds": e.seconds} for e in epochs]
         click.echo(json.dumps({"weights": str(training.result), "epochs": rows}, allow_nan=False))
     else:
-        click.echo(f"The supernet is in {training.result}\nSearch with it: nat run {_words(training)}")
+        words = shlex.join(_search(training, data, settings))
+        click.echo(f"The supernet is in {training.result}\nSearch with it: {words}")
 
 
 def resolve(space: str, data: str, method: str, seed: int, settings: tuple[str, ...]) -> PretrainConfig:
@@ -60,15 +63,13 @@ def _errors(epoch: Epoch) -> str:
     return ", ".join(f"{name} {per_cent(value)} wrong" for name, value in epoch.errors.items())
 
 
-def _words(training: Pretraining) -> str:
-    """How a search would begin from the result."""
-    config, part = training.config, configs.part_name(training.config.space)
-    path = config.options.get("folder", {}).get("path")
-    words = [f"--space {config.space}", f"--data {path if config.data == 'folder' else config.data}"]
-    same = {name: value for name, value in config.options.get(part, {}).items() if name != "weights"}
-    settings = {**same, "weights": training.result}
-    return " ".join([*words, *(f"-s {part}.{name}={_value(value)}" for name, value in settings.items())])
-
-
-def _value(value: object) -> str:
-    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+def _search(training: Pretraining, data: str, settings: tuple[str, ...]) -> Iterator[str]:
+    """The words of the command of a search that begins from the result, on the same data in the same space."""
+    config, weights = training.config, str(training.result)
+    space = configs.part_name(config.space)
+    yield from ("nat", "run", "--space", config.space, "--data", data)
+    for text in settings:
+        ((part, options),) = configs.setting(text)["options"].items()
+        if part in {space, configs.part_name(config.data)} and (part != space or "weights" not in options):
+            yield from ("-s", text)
+    yield from ("-s", f"{space}.weights={json.dumps(weights) if ',' in weights else weights}")  # not a list of two

@@ -34,6 +34,7 @@ class Saved:
 def saved_front(folder: Path) -> Saved:
     """The last front of a run folder, from its journal. Raises `StateError` where there is none yet."""
     config, tables = saved_config(folder)
+    config = config.deciding()  # what is taken out of a run needs no tracker, and none of their options
     offer = plugins.registry().find("search_spaces", config.space)
     space = build_space(config, offer, tables)
     records = journal.read(folder / "journal.jsonl")

@@ -137,6 +137,7 @@ def script(exporter: Exporter) -> bytes:
 def _about(origin: Origin, exporter: Exporter, order: Order) -> dict[str, Any]:
     """What is known before anything is written."""
     data, network = origin.data, origin.network
+    colours = {**about_data(data), **origin.colours}
     packages = ("torch", "numpy", *exporter.packages)
     versions = {"nat": __version__, "python": platform.python_version()}
     versions |= {name: _version(name) for name in dict.fromkeys(packages)}
@@ -152,8 +153,8 @@ def _about(origin: Origin, exporter: Exporter, order: Order) -> dict[str, Any]:
             "image_size": data.image_size,
             "side": network.side,
             "fit": getattr(data, "fit", "crop"),
-            "mean": [float(m) for m in data.mean],
-            "std": [float(s) for s in data.std],
+            "mean": colours["mean"],
+            "std": colours["std"],
             "batch": exporter.batch,
         },
         "classes": list(data.classes),
@@ -203,7 +204,7 @@ def _some(split: Split, n: int) -> Split:
 def _reference(origin: Origin, pictures: Split) -> Any:
     """What the framework itself answers, (n, n_classes): with its own preparation of the pictures."""
     offer = plugins.registry().find("evaluators", "errors")
-    evaluator = make({}, offer, about_data(origin.data), origin.data)
+    evaluator = make({}, offer, {**about_data(origin.data), **origin.colours}, origin.data)
     if not isinstance(evaluator, LogitsEvaluator):
         raise ConfigError(f"the evaluator {offer.name} of {offer.where} gives no logits to compare with")
     return evaluator.logits(origin.network, pictures)

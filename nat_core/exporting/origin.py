@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nat_core import plugins
-from nat_core.config import RunConfig, part_name
+from nat_core.config import RunConfig, merged_layers, part_name
 from nat_core.contracts import Dataset, SearchSpace, StaticNetwork
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError
-from nat_core.finetuning import load_network
+from nat_core.finetuning import data_options, load_network, require_data
 from nat_core.journal import Record, read
 from nat_core.parts import Given, make
 from nat_core.run import Parts, find_parts
@@ -27,6 +27,7 @@ class Origin:
     data: Dataset
     facts: Mapping[str, Any]
     provenance: Mapping[str, Any]
+    colours: Mapping[str, list[float]] = field(default_factory=dict)  # mean and std in training, if not as of the data
 
 
 def of_run(config: RunConfig, folder: Path, architecture: Architecture, on_front: bool, given: Given) -> Origin:  # noqa: FBT001 - a fact, no switch
@@ -37,7 +38,7 @@ def of_run(config: RunConfig, folder: Path, architecture: Architecture, on_front
     facts = {
         "space": config.space,
         "on_front": on_front,
-        "objectives": measured.get("objectives"),
+        "objectives": measured.get("objectives") if taken.measured else None,
         "tested": tested.get("objectives") or None,
         "finetuned": None,
     }
@@ -45,15 +46,18 @@ def of_run(config: RunConfig, folder: Path, architecture: Architecture, on_front
     return Origin(taken.network(), taken.data, facts, provenance | _licence(taken.space))
 
 
-def of_finetuning(config: RunConfig, run: Path, folder: Path) -> Origin:
-    """The network that `nat finetune` left in a folder, of a run that has its pictures."""
+def of_finetuning(config: RunConfig, run: Path, folder: Path, given: Given) -> Origin:
+    """The network that `nat finetune` left in a folder, of a run that has its pictures.
+
+    Raises `StateError` where these are no longer those that it was trained on.
+    """
     network, about = load_network(folder)
     parts = find_parts(config)
-    if parts.data is None or config.data != about["data"]:
-        raise ConfigError(f"{folder} was trained on {about['data']}, and the run in {run} is on {config.data}")
-    data: Dataset = make(config.options, parts.data, {"seed": config.seed})
+    pictures = plugins.registry().find("datasets", about["data"])
+    data: Dataset = make(merged_layers({part_name(pictures.name): data_options(folder)}, given), pictures, {})
+    require_data(folder, run, data, config.data_name(), "Put back what it was, or begin a new run on what is there.")
     if about["classes"] != list(data.classes):
-        raise ConfigError(f"the network in {folder} knows other classes than {config.data} has now")
+        raise ConfigError(f"the network in {folder} knows other classes than {config.data_name()} has now")
     facts = {
         "space": about["space"],
         "on_front": None,
@@ -64,7 +68,8 @@ def of_finetuning(config: RunConfig, run: Path, folder: Path) -> Origin:
     offer = plugins.registry().find("search_spaces", about["space"])
     licence = _licence(make({part_name(offer.name): about["space_options"]}, offer, {}))
     provenance = _provenance(config, parts, run, data) | {"weights": about["run_weights"]} | licence
-    return Origin(network, data, facts, provenance | {"finetuned": str(folder), "sha256": about["weights"]["sha256"]})
+    provenance |= {"run": _seen_from_here(run), "finetuned": str(folder), "sha256": about["weights"]["sha256"]}
+    return Origin(network, data, facts, provenance, {name: about[name] for name in ("mean", "std")})
 
 
 def _records(folder: Path, architecture: Architecture) -> dict[str, Record]:
@@ -78,12 +83,18 @@ def _provenance(config: RunConfig, parts: Parts, folder: Path, data: Dataset) ->
     space = part_name(config.space)
     return {
         "run": str(folder),
-        "data": config.data,
+        "data": config.data_name(),
         "data_fingerprint": data.fingerprint,
         "seed": config.seed,
         "space_options": config.options.get(space, {}),
         "plugins": parts.versions(),
     }
+
+
+def _seen_from_here(run: Path) -> str:
+    """A run that nobody named: where it is from here, or its name. What is exported tells no path of this machine."""
+    place, here = run.absolute(), Path.cwd()
+    return str(place.relative_to(here)) if here in place.parents else place.name
 
 
 def _licence(space: SearchSpace) -> dict[str, Any]:

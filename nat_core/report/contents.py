@@ -126,12 +126,14 @@ def _short(value: float) -> float | int:
 
 
 def _objective(story: Story, name: str) -> Contents:
-    """How an objective is to be written: its words, its unit, its bounds."""
+    """How an objective is to be written: its words, its unit, its bounds; and whether it is a share of pictures."""
+    costly = name in story.costly
     return {
         "name": name,
         "label": label(name),
         "unit": unit(name),
-        "costly": name in story.costly,
+        "costly": costly,
+        "validated": costly and unit(name) == "%" and story.config.data is not None,
         "bounds": [[c.relation, c.bound] for c in story.constraints if c.name == name],
     }
 

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from nat_core import config as configs
+from nat_core import measures
 from nat_core.archive import Archive
 from nat_core.choosing import Choice, choose
-from nat_core.config import RunConfig, part_name
+from nat_core.config import RunConfig
 from nat_core.contracts import SearchSpace
 from nat_core.encoding import Architecture, Values
 from nat_core.errors import NatError
@@ -66,7 +67,7 @@ class Story:
     def costly(self) -> tuple[str, ...]:
         """The objectives that are measured by estimators, and predicted by surrogates."""
         parts = self.tables.get("plugins", {})
-        return tuple(n for n in self.names if f"estimators.{part_name(self.config.measured_by(n))}" in parts)
+        return tuple(n for n in self.names if f"estimators.{measures.part(self.config.measured_by(n))}" in parts)
 
     @cached_property
     def archives(self) -> list[Archive]:

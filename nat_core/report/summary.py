@@ -50,7 +50,7 @@ def summarise(
         if reference is None and len(archive.measured):
             reference = reference_point(archive.measured.F)
         seen |= archive.measured.architectures
-        correlation = {n: rank_correlation(archive, n) for n in archive.names if n in costly}
+        correlation = {n: rank_correlation(archive, n, iteration) for n in archive.names if n in costly}
         yield Summary(iteration, len(seen), reference, correlation, archive.front, notes(iteration))
 
 
@@ -59,12 +59,16 @@ def feasible(archive: Archive) -> bool:
     return bool(len(archive.measured)) and bool(archive.measured.violation.min() <= 0)
 
 
-def rank_correlation(archive: Archive, name: str) -> float | None:
-    """Kendall's tau between predicted and measured values of the newest batch; none where there is nothing to rank."""
+def rank_correlation(archive: Archive, name: str, iteration: int) -> float | None:
+    """Kendall's tau between predicted and measured values of an iteration's batch; none where nothing is to be ranked.
+
+    What earlier batches were predicted to be may be in the archive still: by other surrogates, for other weights.
+    """
     from scipy.stats import kendalltau
 
     column = archive.names.index(name)
-    pairs = [(e.predicted[column], e.objectives[column]) for e in archive.measured if e.predicted and e.objectives]
+    batch = (e for e in archive.measured if e.iteration == iteration)
+    pairs = [(e.predicted[column], e.objectives[column]) for e in batch if e.predicted and e.objectives]
     if len(pairs) < 2 or any(len(set(values)) < 2 for values in zip(*pairs, strict=True)):
         return None
     tau = float(kendalltau(*zip(*pairs, strict=True)).statistic)

@@ -34,6 +34,7 @@ def top1_error(
         float, "side of the training pictures as a share of the network's own, to the nearest 8 pixels; 1: the same"
     ] = 1.0,
     draw: Annotated[str, "what is trained: marginals, networks like the archive's, or archive, its own"] = "marginals",
+    whole_space: Annotated[float, "share of the networks trained that are drawn from the whole space instead"] = 0.0,
     sandwich: Annotated[int, "networks beside the largest and the smallest in a step; 0: one network a step"] = 0,
     ema: Annotated[float, "decay of an average of the weights, measured in their place; 0: none"] = 0.0,
     randaugment: Annotated[int, "magnitude of two random operations on each picture, 0 … 30; 0: none"] = 0,
@@ -73,6 +74,7 @@ def top1_error(
         Recipe(randaugment, mixup, cutmix, mixed),
         largest_first,
         training_side,
+        whole_space,
     )
     return Top1Error(space, data, schedule, recalibration_images, evaluation_batch, device, threads, engine, precision)
 

@@ -28,6 +28,8 @@ def lessons(
     """What `n` steps of an adaptation to the rows X learn. In the first `alone` of them the largest network learns."""
     draw = picked if schedule.draw == "archive" else drawn
     rows = draw(X, space, n * max(schedule.sandwich, 1), rng)
+    if schedule.whole_space:
+        rows = with_others(rows, space, schedule.whole_space, rng)
     if schedule.sandwich:
         begun = (Lesson((largest_alike(space, row),)) for row in rows[: alone * schedule.sandwich : schedule.sandwich])
         rest = rows[alone * schedule.sandwich :]
@@ -47,6 +49,19 @@ def drawn(X: Encodings, space: SearchSpace, n: int, rng: np.random.Generator) ->
 def picked(X: Encodings, space: SearchSpace, n: int, rng: np.random.Generator) -> list[Architecture]:
     """`n` of the rows X themselves."""
     return as_architectures(space.canonicalize(X[rng.integers(0, len(X), size=n)]))
+
+
+def with_others(
+    rows: list[Architecture], space: SearchSpace, share: float, rng: np.random.Generator
+) -> list[Architecture]:
+    """About a share of the rows replaced by samples of the space.
+
+    An archive gathers where the front gains most. A supernet that learns its networks alone forgets the others, and
+    the search never hears of it: they are not measured again.
+    """
+    replaced = rng.random(len(rows)) < share
+    samples = as_architectures(space.canonicalize(space.sample(len(rows), rng)))
+    return [sample if other else row for row, sample, other in zip(rows, samples, replaced, strict=True)]
 
 
 def sandwiches(rows: list[Architecture], space: SearchSpace, between: int, *, taught: bool) -> Iterator[Lesson]:

@@ -23,6 +23,7 @@ _BOUNDS = {
     "largest": (0, 1),
     "largest_first": (0, 1),
     "training_side": (0, 1),
+    "whole_space": (0, 1),
     "sandwich": (0, math.inf),
     "ema": (0, 1),
     "rollbacks": (0, math.inf),
@@ -78,6 +79,7 @@ class Schedule:
     recipe: Recipe = Recipe()
     largest_first: float = 0.0  # share of the warm-up
     training_side: float = 1.0  # of the side that a network is measured at
+    whole_space: float = 0.0  # share of the drawn networks
     part: str = "top1_error"  # whose options these are, in a message
 
     def __post_init__(self) -> None:

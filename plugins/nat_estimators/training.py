@@ -27,11 +27,11 @@ from torch.optim.swa_utils import get_ema_multi_avg_fn
 from nat_core.contracts import Checkpoint, Progress
 from nat_core.encoding import Architecture
 from nat_core.errors import FailureBudgetError, ResourceError
+from nat_core.machine import out_of_memory
 from nat_core.seeding import rng
 from nat_estimators import snapshot
 from nat_estimators.drawing import Lesson
 from nat_estimators.losses import loss
-from nat_estimators.memory import out_of_memory
 from nat_estimators.schedule import Schedule
 
 log = logging.getLogger("nat_core")

@@ -36,11 +36,11 @@ def lite(
 ) -> LiteSpace:
     """EfficientNet-Lite1 and the networks inside it, Lite0 among them: 21 variables, pre-trained on ImageNet."""
     from nat_core.errors import ConfigError
-    from nat_lite.space import LiteSpace, resolutions_for
+    from nat_lite.space import NONE, LiteSpace, PretrainedSpace, resolutions_for
 
     if (mean is None) != (std is None):
         raise ConfigError("lite.mean and lite.std belong together: give both, or neither")
-    return LiteSpace(
+    return (LiteSpace if weights == NONE else PretrainedSpace)(
         resolutions=resolutions_for(240 if image_size is None else image_size)
         if resolutions is None
         else tuple(resolutions),

@@ -59,6 +59,11 @@ def build(space: LiteSpace, n_classes: int, weights: object) -> Supernet:
     return supernet
 
 
+def fingerprint(weights: str) -> str:
+    """sha256 of the file. Of ImageNet's it is known without looking: any other is refused where it is loaded."""
+    return SHA256 if weights == IMAGENET else hashlib.sha256(_given(weights)[1]).hexdigest()
+
+
 def _published() -> tuple[Path, bytes]:
     """Lite1's file in the installed package, and what it holds."""
     try:

@@ -270,6 +270,17 @@ class LiteSpace:
         return build(self, n_classes, self.weights if weights is None else weights)
 
 
+class PretrainedSpace(LiteSpace):
+    """One whose supernet begins from a file. Meets `Fingerprinted`: a run does not go on with another one."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of the file."""
+        from nat_lite.checkpoint import fingerprint
+
+        return fingerprint(self.weights)
+
+
 @lru_cache(maxsize=65536)
 def _layout(space: LiteSpace, architecture: Architecture) -> Layout:
     codes = space._slots(space.canonicalize(as_encodings([architecture], len(architecture))))[0].tolist()  # noqa: SLF001 - the cached half of a method

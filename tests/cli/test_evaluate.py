@@ -17,7 +17,7 @@ from nat_core import plugins
 from nat_core.cli import cli
 from nat_core.contracts import StaticNetwork
 from nat_core.errors import ConfigError, NatError, StateError
-from nat_core.evaluating import Subject
+from nat_core.evaluating import Subject, Words, of_finetuned
 from nat_core.evaluating import evaluate as evaluated
 from nat_core.journal import read
 from nat_mbv3.network import MobileNetV3, initialise
@@ -251,6 +251,54 @@ def test_what_a_run_cannot_be_asked(tiny_run, tmp_path, files):
             said(*words)
         assert type(refusal.value) is kind
         assert text in str(refusal.value)
+
+
+def test_a_finetuned_network_is_measured_on_the_data_of_its_run(tuned):
+    """On validation images, of the splits that it was trained with: the error is the one that was written then."""
+    found = said(tuned.folder)
+    assert (found["data"], found["split"], found["images"]) == ("photos", "val", 9)
+    assert found["top1_error"] == tuned.about["errors"][tuned.about["kept"]]["top1_error"]
+    assert said(tuned.folder, "--split", "test")["split"] == said("--net", tuned.folder)["split"] == "test"
+    with pytest.raises(ConfigError, match="tells 3 classes apart, and digits has 10"):
+        said(tuned.folder, "--data", "digits")
+
+
+NEWER = ("data_options", "data_fingerprint")  # an older description lacks them
+
+
+def split_as(folder, photos, *settings):
+    """The fingerprint of photos that are given beside a fine-tuned network: it changes with the splits."""
+    return of_finetuned(folder, str(photos), Words(settings=settings)).data.fingerprint
+
+
+def test_photos_given_beside_a_finetuned_network_are_prepared_as_its_own(tuned, described, tmp_path):
+    trained, alone = tuned.about["data_fingerprint"], described(run=str(tmp_path / "gone"))
+    assert split_as(tuned.folder, tuned.photos) == split_as(alone, tuned.photos) == trained
+    assert split_as(alone, tuned.photos, "folder.split_seed=0") != trained
+    assert said(alone, "--data", tuned.photos)["split"] == "val"
+    with pytest.raises(ConfigError, match=r"the run in .*gone, which is not there: say with --data what to measure it"):
+        said(alone)
+    with pytest.raises(ConfigError, match="options are set for 'foldr'"):
+        said(alone, "--data", tuned.photos, "-s", "foldr.image_size=16")
+
+
+def test_an_older_description_of_a_finetuned_network(tuned, described, tmp_path, monkeypatch):
+    """It says the run as that was named, and neither the options of the data nor their fingerprint."""
+    older, trained = described(*NEWER, run="run"), tuned.about["data_fingerprint"]
+    monkeypatch.chdir(tuned.run.parent)
+    assert said(older)["data"] == "photos"
+    assert split_as(older, tuned.photos) == trained
+    monkeypatch.chdir(tmp_path)  # from here the run is not found
+    assert split_as(older, tuned.photos, "folder.image_size=16", "folder.split_seed=3") == trained
+
+
+def test_a_finetuned_network_whose_photos_changed(tuned, grown, described):
+    """What it is measured on by default has to be what it was trained on; what is given is the user's."""
+    for folder in (tuned.folder, described(*NEWER)):
+        was = tuned.about["data_fingerprint"][:12]
+        with pytest.raises(StateError, match=rf"photos changed since .* was trained on it \(sha256 was {was}…, is "):
+            said(folder)
+    assert said(tuned.folder, "--data", grown)["data"] == str(grown)
 
 
 def test_an_evaluator_that_tells_errors_alone(digits):

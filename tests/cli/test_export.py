@@ -273,6 +273,64 @@ def test_a_finetuned_network(tiny_run, tmp_path):
         asked("export", tuned, about["network"]["architecture"], "--format", "onnx")
 
 
+def test_a_finetuned_network_of_photos_from_another_folder(tuned, tmp_path, monkeypatch):
+    """Its run is found, the card says the photos' name, and nothing says where on this machine they were."""
+    monkeypatch.chdir(tmp_path)
+    asked("export", os.path.relpath(tuned.folder), "--format", "state-dict", "--out", "out")
+    model, card = ((tmp_path / "out" / name).read_text() for name in ("model.json", "README.md"))
+    assert card.startswith("# photos: 3 classes\n")
+    assert "- data: photos, fingerprint " in card
+    provenance = json.loads(model)["provenance"]
+    assert (provenance["run"], provenance["data_fingerprint"]) == ("run", tuned.about["data_fingerprint"])
+    assert str(tuned.run.parent) not in model + card
+
+
+def test_a_finetuned_network_is_given_the_colours_that_it_was_trained_with(described, tmp_path, monkeypatch, tuned):
+    """The file and the framework alike, whatever the data are now; an older description is read as well."""
+    mean, std = [2.0, 0.1, 0.1], [0.05, 1.0, 1.0]
+    older = described("data_options", "data_fingerprint", mean=mean, std=std, run="run")
+    monkeypatch.chdir(tuned.run.parent)
+    about = json.loads(asked("export", older, "--format", "state-dict", "--out", tmp_path / "out", "--json").stdout)
+    assert (about["input"]["mean"], about["input"]["std"]) == (mean, std)
+    assert about["provenance"]["run"] == "run"
+    expected = json.loads(asked("evaluate", older, "--json").stdout)
+    assert about["parity"]["top1_error"]["framework"] == expected["top1_error"]
+    assert about["parity"]["top1_error"]["framework"] != tuned.about["errors"][tuned.about["kept"]]["top1_error"]
+    assert about["parity"]["top1_agreement"] == 1.0
+
+
+def test_a_finetuned_network_whose_photos_changed_is_refused(tuned, grown, described, tmp_path):
+    out = tmp_path / "out"
+    changed = r"photos changed since .* \(sha256 was .*…, is .*…\): .* begin a new run on what is there"
+    for folder in (tuned.folder, described("data_options", "data_fingerprint")):
+        with pytest.raises(StateError, match=changed):
+            asked("export", folder, "--format", "state-dict", "--out", out)
+    assert (grown / "class 0" / "more.png").exists()
+    assert not out.exists()
+
+
+def test_a_finetuned_network_and_options_of_its_photos(tuned, tmp_path):
+    """What is set for them is used: they may stand elsewhere by now."""
+    words = ("export", tuned.folder, "--format", "state-dict", "--out", tmp_path / "out")
+    with pytest.raises(StateError, match="photos changed since"):
+        asked(*words, "-s", "folder.split_seed=4")
+    moved = shutil.copytree(tuned.photos, tmp_path / "moved")
+    asked(*words, "-s", f"folder.path={moved}", "--images", 5)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"run": "/gone"}, "came from the run in /gone, which is not there: its pictures are needed to compare"),
+        ({"data": "digits"}, r"was trained on digits, and the run in .*run is on folder"),
+        ({"classes": ["a", "b", "c"]}, "knows other classes than photos has now"),
+    ],
+)
+def test_a_finetuned_network_without_its_run(described, tmp_path, changes, text):
+    with pytest.raises(ConfigError, match=text):
+        asked("export", described(**changes), "--format", "state-dict", "--out", tmp_path / "out")
+
+
 def test_from_a_shell(tiny_run, tmp_path):
     """Progress on stderr, the result on stdout, and a place in the run by default."""
     require("onnx")

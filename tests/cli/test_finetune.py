@@ -69,6 +69,14 @@ def test_what_it_says_and_writes(tiny_run, whole):
     assert contents(run) == before
 
 
+def test_it_says_which_data_it_was_trained_on_and_where_its_run_is(tuned):
+    """Run and photos were named as they are seen from their folder."""
+    options = {"path": str(tuned.photos), "image_size": 16, "split_seed": 3}
+    photos = plugins.find("datasets", "folder")(**options)
+    assert (tuned.about["run"], tuned.about["data"]) == (str(tuned.run), "folder")
+    assert (tuned.about["data_options"], tuned.about["data_fingerprint"]) == (options, photos.fingerprint)
+
+
 def test_the_weights_are_those_of_the_plain_network(whole):
     """Loaded without anything of nat's training, they give the errors that are written beside them."""
     folder, outcome, _ = whole

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import shlex
+from pathlib import Path
+from types import SimpleNamespace
+
 import pytest
 from command_line import interrupt, nat, start
+
+from nat_core.cli.pretrain import _search, resolve
 
 SMALL = ("-s", "mbv3.resolutions=8", "-s", "mbv3.widths=1.0", "-s", "mbv3.depths=2", "-s", "mbv3.kernels=3")
 TINY = (*SMALL, "-s", "mbv3.expands=3", "-s", "sandwich.epochs=3", "-s", "sandwich.batch_size=512")
@@ -55,6 +61,31 @@ def test_a_search_begins_from_it(whole):
     weights = whole[0] / "supernet.safetensors"
     outcome = nat("run", *SMALL, "-s", "mbv3.expands=3", "-s", f"mbv3.weights={weights}", "--dry-run")
     assert outcome.code == 0, outcome.err
+
+
+def test_the_command_that_is_printed_starts_a_search(small_folder, tmp_path):
+    """On the same pictures, of a folder whose name has a blank, and from the weights in another one."""
+    small_folder.rename(tmp_path / "my photos")
+    options = ("-s", "folder.image_size=16", "-s", "folder.split_seed=3")
+    words = ("pretrain", "--data", "./my photos", *options, *TINY, "-s", "sandwich.epochs=1", "--out", "my out")
+    outcome = nat(*words, cwd=tmp_path)
+    assert outcome.code == 0, outcome.err
+    (line,) = [line for line in outcome.out.splitlines() if line.startswith("Search with it: ")]
+    name, *search = shlex.split(line.removeprefix("Search with it: "))
+    assert name == "nat"
+    assert {*options, *SMALL, "mbv3.weights=my out/supernet.safetensors"} <= set(search)
+    again = nat(*search, "--dry-run", cwd=tmp_path)
+    assert again.code == 0, again.err
+    assert "mbv3 on my photos" in again.out
+
+
+@pytest.mark.parametrize(("out", "weights"), [("my out", "my out/w"), ("a,b", '"a,b/w"')])
+def test_what_the_data_need_and_the_space_was_given_is_said_again(out, weights):
+    given = ("pets.root=/my data", "mbv3.widths=1.0,1.2", "mbv3.weights=ofa", "sandwich.epochs=2", "pets.cache=disk")
+    training = SimpleNamespace(config=resolve("mbv3", "pets", "sandwich", 0, given), result=Path(out, "w"))
+    kept = ("pets.root=/my data", "mbv3.widths=1.0,1.2", "pets.cache=disk", f"mbv3.weights={weights}")
+    expected = ["nat", "run", "--space", "mbv3", "--data", "pets"]
+    assert list(_search(training, "pets", given)) == expected + [word for text in kept for word in ("-s", text)]
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pages import DOCS
 from nat_core import hookspecs, plugins
 
 PAGE = (DOCS / "hooks.md").read_text(encoding="utf-8")
+HOWTO = (DOCS / "howto-plugin.md").read_text(encoding="utf-8")
 
 
 def signatures():
@@ -29,6 +30,15 @@ def documented():
 
 def test_the_page_has_every_hook_with_its_signature_in_order():
     assert documented() == list(signatures().values())
+
+
+def test_the_table_of_factories_has_every_hook_and_calls_them_as_the_page_does():
+    table = re.findall(r"^\| .+ \| `(register_\w+)` \| (.+) \| `(\w+)` \|$", HOWTO, re.MULTILINE)
+    assert {hook for hook, _, _ in table} == set(plugins.HOOKS.values())
+    for hook, call, contract in table:
+        section = PAGE.split(f"### `{hook}()")[1].split("\n#")[0]
+        said = re.search(r"takes\s(.+?)returns\san?\s+`(\w+)`", section, re.DOTALL)
+        assert (re.findall(r"`\(.*?\)`", said[1]), said[2]) == (re.findall(r"`\(.*?\)`", call), contract)
 
 
 def test_the_engine_gathers_every_hook():

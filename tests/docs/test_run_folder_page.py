@@ -38,6 +38,17 @@ def test_every_field_of_a_record_is_named(tiny_run):
             assert f"`{field}`" in ROWS[record["kind"]], (record["kind"], field)
 
 
+def test_the_fields_of_a_fine_tuning_are_those_it_has():
+    from types import SimpleNamespace
+
+    from nat_core.finetuning import FORMAT, FinetuneConfig, _identity
+
+    data = SimpleNamespace(fingerprint="")
+    training = SimpleNamespace(config=FinetuneConfig(), architecture=(), weights={}, data=data, versions={})
+    written = {"format": FORMAT, **_identity(training)}
+    assert written.keys() == set(re.findall(r"`(\w+)`:", ROWS["finetuning"]))
+
+
 @pytest.mark.slow
 def test_every_table_of_run_toml_is_named(tiny_run):
     import tomllib

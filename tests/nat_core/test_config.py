@@ -55,6 +55,14 @@ def test_the_later_layer_wins(file):
     assert resolve(None, file, {"optimizer": "nsga3"}, ["preset=msunas"]).preset == "msunas"
 
 
+def test_the_run_toml_of_a_run_folder_is_a_run_file_too(file):
+    """What stands behind its config is a finding, and decides nothing."""
+    config = resolve(None, file, {}, ["top1_error.epochs=2"])
+    file.write_text(dump(config, plugins={"datasets.x": "x 1"}, context={"classes": 7}, fingerprints={"data": "d"}))
+    assert resolve(None, file, {}, []) == config
+    assert resolve(None, file, {"seed": 4}, []).seed == 4
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_is_a_config_and_every_option_of_it_exists(preset):
     from nat_core import options, plugins
@@ -94,6 +102,7 @@ def test_a_preset_may_set_other_options_for_a_space():
         "warmup_epochs": 8,
         "largest_first": 0.5,
         "training_side": 0.8,
+        "whole_space": 0.5,
         "epochs": 7,
         "batch_size": 32,
         "learning_rate": 0.02,

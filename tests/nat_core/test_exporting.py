@@ -92,6 +92,54 @@ def test_the_script_reads_a_file_as_nat_does(name):
     np.testing.assert_allclose(found, (ours / 255 - mean) / std, atol=1e-5)
 
 
+def levels(mode, brightest):
+    """A picture of numbers from 0 to the brightest."""
+    shares = np.asarray(picture(90, 61, "L"), dtype=np.float64) / 255
+    kinds = {"I;16": np.uint16, "I": np.int32, "F": np.float32}
+    return Image.fromarray((shares / shares.max() * brightest).astype(kinds[mode]))
+
+
+A_LEVEL = 1 / 255 / min(PLAIN["std"]) * 1.001
+MODES = {  # what is saved, and the formats that hold it together with an orientation
+    "1": (picture(90, 61, "1"), ("PNG", "TIFF")),
+    "L": (picture(90, 61, "L"), ("PNG", "TIFF", "JPEG")),
+    "LA": (picture(90, 61, "LA"), ("PNG",)),
+    "P": (picture(90, 61, "RGBA").quantize(16), ("PNG",)),
+    "RGB": (picture(90, 61), ("PNG", "TIFF", "JPEG", "WEBP")),
+    "RGBA": (picture(90, 61, "RGBA"), ("PNG", "TIFF", "WEBP")),
+    "CMYK": (picture(90, 61, "CMYK"), ("TIFF", "JPEG")),
+    "I;16": (levels("I;16", 65535), ("PNG", "TIFF")),
+    "I": (levels("I", 50_000), ("TIFF",)),
+    "I, large": (levels("I", 2**31 - 1), ("TIFF",)),
+    "F": (levels("F", 1), ("TIFF",)),
+    "F, to 200": (levels("F", 200), ("TIFF",)),
+    "F, to 60000": (levels("F", 60_000), ("TIFF",)),
+    "F, large": (levels("F", 1e6), ("TIFF",)),
+}
+
+
+@pytest.mark.parametrize("orientation", [None, 6, 3])
+@pytest.mark.parametrize(("mode", "form"), [(mode, form) for mode, (_, forms) in MODES.items() for form in forms])
+def test_whatever_its_mode_a_picture_is_upright_in_the_script_as_in_nat(mode, form, orientation):
+    exif = {} if orientation is None else {"exif": turned(orientation)}
+    content = as_file(MODES[mode][0], form, **exif)
+    with Image.open(io.BytesIO(content)) as image:
+        assert image.mode == mode.partition(",")[0]
+        found = prepared(image, PLAIN)
+    mean, std = (np.array(PLAIN[key]).reshape(3, 1, 1) for key in ("mean", "std"))
+    np.testing.assert_allclose(found, (decode(content, PLAIN["image_size"]) / 255 - mean) / std, atol=A_LEVEL)
+
+
+def test_a_broken_orientation_is_none_and_a_pixel_that_is_no_number_is_said():
+    content = as_file(picture(90, 61), "PNG", exif=b"MM no EXIF at all")
+    with Image.open(io.BytesIO(content)) as image:
+        found = prepared(image, PLAIN)
+    with Image.open(io.BytesIO(as_file(picture(90, 61), "PNG"))) as image:
+        np.testing.assert_array_equal(found, prepared(image, PLAIN))
+    with pytest.raises(ValueError, match="a pixel that is no finite number"):
+        prepared(Image.fromarray(np.array([[0, np.nan]], dtype=np.float32)), PLAIN)
+
+
 @pytest.mark.parametrize("side", [24, 31, 32, 40, 64])
 def test_the_script_resizes_as_the_estimators_do(side):
     import torch

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from browser import Browser, found
 from stories import PAYLOADS, Named, story
@@ -195,6 +197,13 @@ def test_no_payload_runs_or_is_fetched(show):
 def test_a_thousand_evaluations_open(show):
     b = show(run_contents(story(1000, 20, ("top1_error", "macs", "params"))))
     assert b.texts(".figures dd")[0].startswith("998")
+
+
+def test_the_least_error_says_what_it_was_measured_on(show):
+    made, running = story(), story(finished=False)
+    table = replace(running, config=running.config.model_copy(update={"data": None}))
+    for told, words in ((made, "on the test split"), (running, "on the validation split"), (table, "of all measured")):
+        assert show(run_contents(told)).texts(".figures small")[3].endswith(words)
 
 
 def test_a_run_that_measured_nothing_says_so(show):

@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 import shlex
+from dataclasses import replace
 from html.parser import HTMLParser
 from importlib import resources
 
@@ -154,6 +155,22 @@ def test_points_front_knee_and_tests_are_those_of_the_archive():
     assert [len(r["rows"]) for r in contents["predictions"]] == [30]
     volumes = [i["hypervolume"] for i in contents["iterations"]]
     assert volumes == pytest.approx([s.hypervolume for s in made.summaries], rel=1e-6)
+
+
+def test_an_objective_is_of_the_validation_split_where_it_is_a_share_of_pictures():
+    """And not where it comes from a table or a formula, is a time, or is a cost."""
+
+    def validated(made):
+        return {o["name"]: o["validated"] for o in run_contents(made)["objectives"]}
+
+    made = story(names=("top1_error", "measured", "macs"))
+    plugins = made.tables["plugins"] | {"estimators.measured": "nat-core 0.1.0"}
+    made = replace(made, tables={**made.tables, "plugins": plugins})
+    assert made.costly == ("top1_error", "measured")
+    assert validated(made) == {"top1_error": True, "measured": False, "macs": False}
+    without = replace(made, config=made.config.model_copy(update={"data": None}))
+    assert without.costly == made.costly
+    assert not any(validated(without).values())
 
 
 def test_adaptation_follows_the_networks_that_all_versions_measured():

@@ -132,6 +132,7 @@ def test_what_the_weights_depend_on(space, data):
         "randaugment": trained(space, data, schedule=replace(SHORT, recipe=Recipe(randaugment=9))),
         "mixup": trained(space, data, schedule=replace(SHORT, recipe=Recipe(mixup=0.2))),
         "cutmix": trained(space, data, schedule=replace(SHORT, recipe=Recipe(cutmix=1.0))),
+        "whole space": trained(space, data, schedule=replace(SHORT, whole_space=0.5)),
     }
     assert [name for name, net in others.items() if same(base, net)] == []
 
@@ -279,6 +280,25 @@ def test_a_sandwich(space, data):
     net = trained(space, data, schedule=schedule)
     assert net.called[:2] in ([(0, 2, 1), (0, 0, 0)], [(1, 2, 1), (1, 0, 0)])
     assert len(net.called) > 24  # the teacher in place is not asked a second time
+
+
+@pytest.mark.parametrize("draw", ["marginals", "archive"])
+@pytest.mark.parametrize("share", [0.0, 0.25, 1.0])
+def test_a_share_of_the_networks_is_drawn_from_the_whole_space(share, draw):
+    """An archive of one network teaches that one alone; the others come from everywhere."""
+    space = plugins.find("search_spaces", "mbv3")(depths=[2, 4])
+    X = space.sample(1, np.random.default_rng(0))
+    schedule = replace(SHORT, draw=draw, whole_space=share)
+    found = [lesson.networks[0] for lesson in lessons(X, space, schedule, 2000, np.random.default_rng(1))]
+    assert sum(network != tuple(X[0]) for network in found) == pytest.approx(share * 2000, abs=100)
+    rows = as_encodings(found, 22)
+    assert (space.canonicalize(rows) == rows).all()
+    if share == 1:
+        assert all(set(rows[:, i].tolist()) >= set(range(len(v.choices))) for i, v in enumerate(space.variables[:2]))
+    sides = lessons(X, space, replace(schedule, sandwich=2), 200, np.random.default_rng(1))
+    assert (len({lesson.networks[0][0] for lesson in sides}) > 1) == (share > 0)
+    with pytest.raises(ConfigError, match=r"whole_space is 1\.5: it has to be at least 0 and at most 1"):
+        replace(SHORT, whole_space=1.5)
 
 
 @pytest.mark.parametrize("sandwich", [0, 2])
@@ -507,7 +527,7 @@ def _raise_from(cause):
 
 
 def test_a_chained_failure_of_memory_is_recognised():
-    from nat_estimators.memory import out_of_memory
+    from nat_core.machine import out_of_memory
 
     with pytest.raises(RuntimeError) as caught:
         _raise_from(MEMORY[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,9 +17,9 @@ from torch import nn
 from nat_core import durable, plugins
 from nat_core.contracts import StaticNetwork, SubnetEstimator
 from nat_core.encoding import as_encodings
-from nat_core.errors import ConfigError, FailureBudgetError
+from nat_core.errors import ConfigError, FailureBudgetError, StateError
 from nat_core.finetuning import FinetuneConfig, Finetuning, finetune
-from nat_core.journal import read
+from nat_core.journal import Journal, read
 from nat_core.testing import FineTunerContract
 
 SHORT = {"epochs": 3, "batch_size": 20, "learning_rate": 0.05, "device": "cpu"}
@@ -157,8 +158,8 @@ def training(space, data, estimator):
         tuner.begin(SMALL, estimator().network)
         evaluator = plugins.find("evaluators", "errors")(data, device="cpu")
         toy = plugins.Offer("search_spaces", "toy", "toys", "1", factory=type(space))
-        config = SimpleNamespace(space="toy", data="toy", options={"toy": {"seed": 3}})
-        run = SimpleNamespace(folder="run", config=config, parts=SimpleNamespace(space=toy))
+        config = SimpleNamespace(space="toy", data="toy", seed=0, options={"toy": {"seed": 3}})
+        run = SimpleNamespace(folder=Path("run"), config=config, parts=SimpleNamespace(space=toy, data=None))
         weights = {"iteration": 3, "sha256": "0" * 64}
         return Finetuning(folder, FinetuneConfig(), {}, run, data, space, SMALL, weights, tuner, evaluator)
 
@@ -234,6 +235,21 @@ def test_the_test_split_is_looked_at_when_asked_and_once(training, tmp_path):
     list(finetune(blind, silent, test=True))
     assert json.loads((folder / "network.json").read_text())["test"] == found
     assert (folder / "network.safetensors").read_bytes() == untested
+
+
+def test_it_does_not_go_on_with_other_data(training, tmp_path):
+    """A run whose data changed may have gone on all the same; a journal of an older version does not say."""
+    folder, other = tmp_path / "out", training(tmp_path / "out")
+    next(finetune(training(folder), silent))
+    object.__setattr__(other, "data", replace(other.data, fingerprint="another"))
+    with pytest.raises(StateError, match=r"its data changed since it began \(was toy, is another\)"):
+        list(finetune(other, silent))
+    records = read(folder / "finetune.jsonl")
+    (folder / "finetune.jsonl").unlink()
+    with Journal(folder / "finetune.jsonl") as journal:
+        for record in records:
+            journal.append(**{name: value for name, value in record.items() if name != "data"})
+    assert [epoch.number for epoch in finetune(training(folder), silent)] == [0, 1]
 
 
 def loaded(training, folder):

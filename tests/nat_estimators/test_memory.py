@@ -12,8 +12,8 @@ import pytest
 import torch
 
 from nat_core.errors import ResourceError
+from nat_core.machine import out_of_memory
 from nat_estimators.drawing import Lesson
-from nat_estimators.memory import out_of_memory
 from nat_estimators.schedule import Schedule
 from nat_estimators.training import LEAST, Course, Training
 

@@ -15,6 +15,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from nat_core.contracts import Fingerprinted
 from nat_core.errors import ConfigError
 
 N_CLASSES = 12
@@ -152,6 +153,23 @@ def test_the_packages_own_code_is_not_run(lite):
     lite().supernet(10)
     assert not {m for m in set(sys.modules) - before if m.startswith("efficientnet")}
     assert not [m for m in sys.modules if m.startswith("efficientnet_lite1")]
+
+
+def test_a_run_does_not_go_on_with_other_weights(lite, file):
+    """The space says which file it begins from, also by pip's, which need not be here; without any, it says nothing."""
+    from nat_lite.checkpoint import SHA256
+
+    assert isinstance(lite(), Fingerprinted)
+    assert lite().fingerprint == SHA256
+    assert not isinstance(lite(weights="none"), Fingerprinted)
+    file.write_bytes(b"some weights")
+    first = lite(weights=str(file)).fingerprint
+    assert first == lite(weights=str(file)).fingerprint == hashlib.sha256(b"some weights").hexdigest()
+    file.write_bytes(b"other weights")
+    assert lite(weights=str(file)).fingerprint not in {first, SHA256}
+    file.unlink()
+    with pytest.raises(ConfigError, match="accepted are imagenet, none, and a file"):
+        _ = lite(weights=str(file)).fingerprint
 
 
 class Canary:

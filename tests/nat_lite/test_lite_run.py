@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 
 import numpy as np
@@ -36,6 +37,23 @@ def test_the_weights_that_are_asked_for_have_to_be_there(tmp_path):
     assert outcome.code == 2
     assert "'nothing.pth': accepted are imagenet, none, and a file" in outcome.err
     assert not list(tmp_path.iterdir())
+
+
+def test_a_run_whose_weights_are_overwritten_does_not_go_on(tmp_path):
+    """It is asked before anything is measured, so costs alone will do."""
+    weights, folder = tmp_path / "supernet.safetensors", tmp_path / "run"
+    weights.write_bytes(b"some weights")
+    words = ("--space", "lite", "--objective", "macs", "--objective", "params", "-s", f"lite.weights={weights}")
+    words += ("--surrogate", "none", "--optimizer", "random", "-s", "search.iterations=0", "-s", "search.initial=3")
+    begun = nat("run", *words, "--out", folder)
+    assert begun.code == 0, begun.err
+    assert nat("resume", folder).code == 0
+    journal = (folder / "journal.jsonl").read_bytes()
+    weights.write_bytes(b"other weights")
+    refused = nat("resume", folder)
+    assert refused.code == 3
+    assert re.search(r"its data changed since it began \(space was [0-9a-f]{12}…, is [0-9a-f]{12}…\)", refused.err)
+    assert (folder / "journal.jsonl").read_bytes() == journal
 
 
 def test_a_pretrained_supernet_sees_pictures_as_a_run_shows_them(tmp_path):

@@ -93,13 +93,13 @@ function figures(run) {
   const best = run.points[run.front[0]];
   const objective = run.objectives[0];
   const test = best.test && best.test[objective.name];
+  const untested = objective.validated ? 'on the validation split' : 'of all measured';
   const cells = [
     ['architectures measured', run.measured.toLocaleString('en'), run.iterations.length > 1 ? `in a first sample and ${plural(run.iterations.length - 1, 'iteration')}` : 'in a first sample'],
     ['on the front', run.front.length.toLocaleString('en'), run.feasible ? `of ${run.objectives.length} objectives` : 'none meets the constraints'],
     ['hypervolume', `${exact ? '' : '≈ '}${last.hypervolume.toFixed(3)}`, exact ? gain : `${gain}, by ${run.hypervolume_method}`],
-    [`least ${objective.label}`, said(objective, best.f[0]), test === undefined ? 'on the validation split' : `${said(objective, test)} on the test split`],
+    [`least ${objective.label}`, said(objective, best.f[0]), test === undefined ? untested : `${said(objective, test)} on the test split`],
   ];
-  if (!objective.costly) cells[3][2] = 'of all measured';
   return html('dl', {class: 'figures'}, cells.map(([word, value, note]) => html('div', {}, html('dt', {}, word), html('dd', {}, value, html('small', {}, note)))));
 }
 
