@@ -124,7 +124,7 @@ def _print(
     from rich.console import Console
 
     if subject.run:
-        weights = "" if subject.measured else ", which the run has not measured: with its newest weights"
+        weights = "" if subject.measured else ", which the run has not measured with these weights, its newest"
         click.echo(f"{subject.network.about['architecture']} of {subject.run}{weights}")
     click.echo(
         f"{errors_in_words(errors)} of {facts['images']:,} images ({split} of {subject.on}), "

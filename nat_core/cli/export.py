@@ -105,7 +105,11 @@ def _print(order: Order, origin: Origin, about: dict[str, Any]) -> None:
     name = about["network"]["architecture"]
     click.echo(f"{name} as {order.form} in {about['precision']}, at {origin.network.side} pixels")
     if origin.facts["on_front"] is False:
-        known = "it was measured" if origin.facts["objectives"] else "the run has not measured it: newest weights"
+        known = (
+            "it was measured"
+            if origin.facts["objectives"]
+            else "the run has not measured it with these weights, its newest"
+        )
         click.echo(f"It is not on the front of the run ({known}).")
     agreed = per_cent(parity["top1_agreement"])
     click.echo(

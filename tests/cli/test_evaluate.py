@@ -209,7 +209,7 @@ def test_a_network_that_the_run_has_not_measured(tiny_run):
     assert found["measured_by_run"] is False
     assert 0 < found["top1_error"] < 1
     text = CliRunner().invoke(cli, ["evaluate", str(run), name]).stdout
-    assert text.startswith(f"{name} of {run}, which the run has not measured: with its newest weights\n")
+    assert text.startswith(f"{name} of {run}, which the run has not measured with these weights, its newest\n")
 
 
 def test_other_data_with_other_classes(tiny_run, small_folder):

@@ -248,7 +248,10 @@ def test_an_architecture_off_the_front_and_one_never_measured(tiny_run, tmp_path
         for row in space.sample(50, np.random.default_rng(0)).tolist()
         if (name := space.describe(tuple(row))["architecture"]) not in names
     )
-    for name, known in ((off, "it was measured"), (never, "the run has not measured it: newest weights")):
+    for name, known in (
+        (off, "it was measured"),
+        (never, "the run has not measured it with these weights, its newest"),
+    ):
         done = asked("export", run, name, "--format", "onnx", "--images", 20, "--out", tmp_path / name)
         assert f"It is not on the front of the run ({known})" in done.stdout
         about = json.loads((tmp_path / name / "model.json").read_text())
