@@ -187,7 +187,9 @@ def _build(work: Build, progress: Progress) -> LatencyTable:
             raise StateError(
                 f"{work.journal} is of a build with another {', '.join(changed)}: give another --out, or move it away"
             )
-        done = {(r["stage"], r["name"]): Timing(r["ms"], r["spread"], r["rounds"]) for r in journal.find("timed")}
+        done = {
+            (r["stage"], r["name"]): Timing(r["ms"], r["spread"], r["rounds"], r["pace"]) for r in journal.find("timed")
+        }
         start, beside = time.monotonic(), _reference(work, journal)
         for stage, blocks in (
             (ALONE, operator_blocks(work.plan, work.effort.block, work.batch)),
@@ -292,6 +294,8 @@ def _table(work: Build, done: Mapping[tuple[str, str], Timing], beside: Referenc
     alone = np.array([done[ALONE, name].ms for name in names])
     networks = np.array([done[NETWORK, name].ms for name in architectures])
     found: Fit = fit(plan.counts(), networks, alone, words(names))
+    # As fast as the device was while networks were timed: what references took at first is of the first seconds.
+    pace = float(np.median([done[NETWORK, name].pace for name in architectures]))
     about = {
         **work.engine.about,
         "batch": str(batch),
@@ -302,7 +306,7 @@ def _table(work: Build, done: Mapping[tuple[str, str], Timing], beside: Referenc
         "networks": str(len(architectures)),
         "expected_error": f"{found.error:.4f}",
         "reference": " ".join(text_form(plan.space, a) for a in plan.references()),
-        "reference_ms": " ".join(f"{ms:.6g}" for ms in beside.ms),
+        "reference_ms": " ".join(f"{pace * ms:.6g}" for ms in beside.ms),
     }
-    times = dict(zip(names, found.times.tolist(), strict=True))
-    return LatencyTable(times, about, dict(zip(names, found.spreads.tolist(), strict=True)))
+    times, spreads = (dict(zip(names, (pace * v).tolist(), strict=True)) for v in (found.times, found.spreads))
+    return LatencyTable(times, about, spreads)

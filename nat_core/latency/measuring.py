@@ -54,6 +54,7 @@ class Timing:
     ms: float  # the median over rounds
     spread: float  # ms: half of the median's interval
     rounds: int
+    pace: float  # how slow the machine was meanwhile, which is taken out of both
 
 
 @dataclass(frozen=True)
@@ -102,6 +103,7 @@ def measure(
     for watch in watches.values():
         warm_up(watch, effort)
     rounds: dict[str, list[float]] = {name: [] for name in watches}
+    paces: dict[str, list[float]] = {name: [] for name in watches}
     for i in range(effort.most_rounds):
         waiting = [n for n, values in rounds.items() if i < effort.rounds or not _settled(values, effort)]
         if not waiting:
@@ -110,9 +112,13 @@ def measure(
         for k in rng.permutation(len(waiting)):
             ms = burst(watches[waiting[k]], effort)
             behind = beside.pace() if beside else 1.0
-            rounds[waiting[k]].append(ms / math.sqrt(before * behind))
+            paces[waiting[k]].append(math.sqrt(before * behind))
+            rounds[waiting[k]].append(ms / paces[waiting[k]][-1])
             before = behind
-    return {n: Timing(float(np.median(values)), _half_interval(values), len(values)) for n, values in rounds.items()}
+    return {
+        n: Timing(float(np.median(values)), _half_interval(values), len(values), float(np.median(paces[n])))
+        for n, values in rounds.items()
+    }
 
 
 def warm_up(watch: Stopwatch, effort: Effort) -> None:

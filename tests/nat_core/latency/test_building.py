@@ -162,6 +162,23 @@ def test_references_are_of_several_sizes(space, tmp_path):
     assert found.error < 0.01
 
 
+def test_a_table_is_of_the_device_as_it_was_throughout(space, tmp_path):
+    """Fast in its first seconds alone, when the references are measured."""
+
+    class Quick(Device):
+        def prepare(self, network, shape):
+            (seconds,) = super().prepare(network, shape)(1)
+            return lambda n: [seconds * (1.0 if self.prepared <= PLACES else 1.5)] * n
+
+    calm, quick = (build(work(space, tmp_path / n, d), quiet) for n, d in (("c.yaml", Device()), ("q.yaml", Quick())))
+    assert {n: t / calm.times[n] for n, t in quick.times.items()} == pytest.approx(dict.fromkeys(calm.times, 1.5))
+    slow = Device()
+    slow.slowness = 1.5
+    found = verify(quick, space, slow, 12, 0, Effort(), quiet)
+    assert found.pace == pytest.approx(1, rel=0.01)
+    assert found.error < 0.01
+
+
 def test_a_table_that_is_off_by_a_factor_gets_a_correction(space, tmp_path):
     table = build(work(space, tmp_path / "t.yaml", Device()), quiet)
     halved = type(table)({n: t / 2 for n, t in table.times.items()}, table.about)
