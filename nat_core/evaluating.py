@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from nat_core import config as configs
-from nat_core import plugins
+from nat_core import finetuned, plugins
 from nat_core.classification import Classification, assess
 from nat_core.config import RunConfig
 from nat_core.contracts import (
@@ -26,8 +26,6 @@ from nat_core.contracts import (
 )
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError
-from nat_core.finetuning import ABOUT, data_options, described, load_network, require_data
-from nat_core.finetuning import run_of as run_of_finetuned
 from nat_core.parts import about_data, data_and_settings, make, require_parts, settings_of_parts, shorthands
 from nat_core.run import find_parts
 from nat_core.taking import take
@@ -85,23 +83,25 @@ def of_finetuned(folder: Path, data: str | None, words: Words) -> Subject:
     Other data are prepared as those that it was trained on: with the same options where they are of the same kind, and
     normalised by the same mean and standard deviation. Raises `StateError` where the data of its run changed since.
     """
-    registry, about = plugins.registry(), described(folder)
+    registry, about = plugins.registry(), finetuned.described(folder)
     measuring = registry.find("evaluators", words.evaluator)
     settings = (*shorthands(words.short or {}, [measuring]), *words.settings)
     run: Path | None = None
     if data is None:
-        run, saved = run_of_finetuned(folder, "say with --data what to measure it on")
+        run, saved = finetuned.run_of(folder, "say with --data what to measure it on")
         name, on, given = about["data"], saved.data_name(), settings_of_parts(settings, _EXAMPLE)
     else:
         on, (name, given) = data, data_and_settings(data, settings, _EXAMPLE)
     offer = registry.find("datasets", name)
-    basis = {configs.part_name(offer.name): data_options(folder)} if name == about["data"] else {}
+    basis = {configs.part_name(offer.name): finetuned.data_options(folder)} if name == about["data"] else {}
     given = configs.merged_layers(basis, given)
     require_parts(given, (offer, measuring))
-    network, _ = load_network(folder)
+    network, _ = finetuned.load_network(folder)
     built: Dataset = make(given, offer, {})
     if run is not None:
-        require_data(folder, run, built, on, "Put back what it was, or say with --data what to measure it on.")
+        finetuned.require_data(
+            folder, run, built, on, "Put back what it was, or say with --data what to measure it on."
+        )
     _require_classes(f"the network of {folder}", network.n_classes, about["classes"], built, on)
     colours = {name: about[name] for name in ("mean", "std")}
     return Subject(network, built, on, make(given, measuring, about_data(built) | colours, built))
@@ -134,11 +134,6 @@ def of_run(saved: RunConfig, folder: Path, architecture: Architecture, data: str
         _require_classes(f"the run in {folder}", len(taken.data.classes), list(taken.data.classes), others, data)
     evaluator: Evaluator = make(given, measuring, {"seed": saved.seed} | about_data(taken.data), others)
     return Subject(taken.network(), others, on, evaluator, str(folder), taken.measured)
-
-
-def is_finetuned(folder: Path) -> bool:
-    """Whether a folder holds a network of `nat finetune`."""
-    return (folder / ABOUT).is_file()
 
 
 def evaluate(subject: Subject, split: str, side: int | None) -> tuple[dict[str, float], Classification | None]:

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from nat_core import config as configs
-from nat_core import options, plugins
+from nat_core import plugins
 from nat_core.config import RunConfig
 from nat_core.contracts import (
     Dataset,
@@ -34,19 +34,19 @@ from nat_core.contracts import (
     StaticNetwork,
     SupernetSpace,
 )
-from nat_core.durable import fault, publish, publish_text, sole_writer
+from nat_core.durable import publish, publish_text, sole_writer
 from nat_core.encoding import Architecture
 from nat_core.epochs import learner, require_folder, require_same
-from nat_core.errors import ConfigError, StateError
+from nat_core.errors import StateError
+from nat_core.finetuned import ABOUT, FORMAT, RESULT, data_made_with, made_with, named_fault
 from nat_core.journal import Journal, Record, read
-from nat_core.parts import about_data, factory, make, require_parts, shorthands
+from nat_core.parts import about_data, make, require_parts, shorthands
 from nat_core.plugins import Offer
-from nat_core.run import Run, find_parts, is_run
+from nat_core.run import Run, find_parts
 from nat_core.taking import take
 from nat_core.weights import WeightStore
 
-FORMAT = 1
-JOURNAL, RESULT, ABOUT, BEFORE = "finetune.jsonl", "network.safetensors", "network.json", "before.safetensors"
+JOURNAL, BEFORE = "finetune.jsonl", "before.safetensors"
 _OURS = frozenset({"lock", "weights", JOURNAL, RESULT, ABOUT, BEFORE})
 
 
@@ -152,12 +152,6 @@ def _begun_with(folder: Path) -> int | None:
     return begun
 
 
-def _fault(file: Path, recorded: str | None) -> str:
-    """Why a file cannot be used; empty if it can."""
-    wrong = fault(file, recorded)
-    return f"{file} {wrong}" if wrong else ""
-
-
 def finetune(training: Finetuning, progress: Progress, *, test: bool = False) -> Iterator[Epoch]:
     """Train to the end, epoch by epoch, from where the folder stands; then write the result.
 
@@ -195,7 +189,7 @@ def _keep_before(training: Finetuning, journal: Journal) -> None:
     if known is None:
         errors = training.measure(training.data.val)
         journal.append("before", errors=errors, sha256=publish(file, training.tuner.save))
-    elif wrong := _fault(file, known["sha256"]):
+    elif wrong := named_fault(file, known["sha256"]):
         raise StateError(f"{wrong}: restore it from a copy, or train in another folder")
     else:
         training.tuner.load(file)
@@ -213,7 +207,7 @@ def _noted(journal: Journal, epoch: int, loss: float | None) -> Epoch:
 def _settle(training: Finetuning, journal: Journal, store: WeightStore) -> None:
     """Write the better of the network before and after."""
     result, written = training.folder / RESULT, journal.first("written")
-    if written is not None and not _fault(result, written["sha256"]):
+    if written is not None and not named_fault(result, written["sha256"]):
         return
     store.hold(store.version)
     before = _known(journal, "before")["errors"]
@@ -246,7 +240,7 @@ def _document(training: Finetuning, journal: Journal) -> dict[str, Any]:
     return {
         "format": FORMAT,
         "space": run.config.space,
-        "space_options": _options(run.config, run.parts.space, about_data(data)),
+        "space_options": made_with(run.config, run.parts.space, about_data(data)),
         "network": dict(training.space.describe(training.architecture)),
         "input": [3, training.side, training.side],
         "classes": list(data.classes),
@@ -254,7 +248,7 @@ def _document(training: Finetuning, journal: Journal) -> dict[str, Any]:
         "std": [float(s) for s in data.std],
         "run": str(run.folder.absolute()),
         "data": run.config.data,
-        "data_options": {} if run.parts.data is None else _data_options(run.config, run.parts.data),
+        "data_options": {} if run.parts.data is None else data_made_with(run.config, run.parts.data),
         "data_fingerprint": data.fingerprint,
         "run_weights": dict(training.weights),
         "errors": {"before": before["errors"], "after": written["errors"]},
@@ -265,104 +259,6 @@ def _document(training: Finetuning, journal: Journal) -> dict[str, Any]:
         "plugins": dict(training.versions),
         "weights": {"file": RESULT, "sha256": written["sha256"]},
     }
-
-
-def _options(saved: RunConfig, offer: Offer, known: Mapping[str, Any]) -> dict[str, Any]:
-    """What a part of the run was made with, and what it was told of what is known."""
-    told = {name: value for name, value in known.items() if name in options.options(factory(offer))}
-    return told | saved.options.get(configs.part_name(offer.name), {})
-
-
-def _data_options(saved: RunConfig, offer: Offer) -> dict[str, Any]:
-    return _options(saved, offer, {"seed": saved.seed})
-
-
-def load_network(folder: Path) -> tuple[StaticNetwork, dict[str, Any]]:
-    """The network that a folder of `nat finetune` holds, and its description.
-
-    Raises `StateError` for a folder that holds none, or another one than was written.
-    """
-    from safetensors.torch import load_file
-
-    about = described(folder)
-    if wrong := _fault(folder / RESULT, about["weights"]["sha256"]):
-        raise StateError(f"{wrong}: the same `nat finetune` makes it again")
-    offer = plugins.registry().find("search_spaces", about["space"])
-    given = {name: value for name, value in about["space_options"].items() if name != "weights"}  # all are in the file
-    space: SupernetSpace = make({configs.part_name(offer.name): given}, offer, {})
-    network = space.supernet(len(about["classes"])).subnet(space.parse(about["network"])).eval()
-    network.load_state_dict(load_file(folder / RESULT))
-    return StaticNetwork(network, about["network"], about["input"][1], len(about["classes"])), about
-
-
-def described(folder: Path) -> dict[str, Any]:
-    """The description in a folder of `nat finetune`."""
-    try:
-        about: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise StateError(f"{folder} holds no network of `nat finetune`: it has no {ABOUT}") from None
-    except (OSError, ValueError) as error:
-        raise StateError(f"{folder / ABOUT} cannot be read: {error}") from error
-    if not isinstance(about, dict) or about.get("format") != FORMAT:
-        raise StateError(f"{folder / ABOUT} was made by another version of nat, or by something else")
-    return about
-
-
-def run_of(folder: Path, needed: str) -> tuple[Path, RunConfig]:
-    """The run that a folder of `nat finetune` came from, and what decides in its config.
-
-    Raises `ConfigError` where the run is gone, and says what is needed; and where the run is on other data.
-    """
-    about = described(folder)
-    run = _run_of(folder, about)
-    if run is None:
-        raise ConfigError(f"{folder} came from the run in {about['run']}, which is not there: {needed}")
-    saved = _saved(run)
-    if saved.data != about["data"]:
-        raise ConfigError(f"{folder} was trained on {about['data']}, and the run in {run} is on {saved.data}")
-    return run, saved
-
-
-def data_options(folder: Path) -> dict[str, Any]:
-    """What the data that a network was trained on were made with.
-
-    An older description lacks it: then it is what the run says, or nothing where that is gone.
-    """
-    about = described(folder)
-    if "data_options" in about:
-        return dict(about["data_options"])
-    run = _run_of(folder, about)
-    saved = None if run is None else _saved(run)
-    if saved is None or saved.data is None or saved.data != about["data"]:
-        return {}
-    return _data_options(saved, plugins.registry().find("datasets", saved.data))
-
-
-def require_data(folder: Path, run: Path, data: Dataset, name: str, remedy: str) -> None:
-    """Raise `StateError` where the data of the run are not those that the network in a folder was trained on."""
-    was, now = described(folder).get("data_fingerprint") or _began_on(run), data.fingerprint
-    if was is not None and was != now:
-        raise StateError(
-            f"{name} changed since {folder} was trained on it (sha256 was {was[:12]}…, is {now[:12]}…): pictures that "
-            f"the network learnt from may be among those to validate on. {remedy}"
-        )
-
-
-def _run_of(folder: Path, about: Mapping[str, Any]) -> Path | None:
-    """The run around a folder, or the one that it says it came from; none where neither is there."""
-    places = folder.absolute().parent.parent, Path(about["run"])
-    return next((place for place in places if is_run(place)), None)
-
-
-def _saved(run: Path) -> RunConfig:
-    return configs.reload(run / "run.toml")[0].deciding()
-
-
-def _began_on(run: Path) -> str | None:
-    """The fingerprint of the data that a run began on: of those alone an older `nat finetune` trained its networks."""
-    records = read(run / "journal.jsonl")
-    found: str | None = records[0].get("fingerprints", {}).get("data") if records else None
-    return found
 
 
 def _identity(training: Finetuning) -> dict[str, Any]:

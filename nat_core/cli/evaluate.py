@@ -14,7 +14,8 @@ from nat_core.cli.saved import chosen, saved_front
 from nat_core.cli.words import errors_in_words, publishing
 from nat_core.durable import publish_text
 from nat_core.errors import ConfigError
-from nat_core.evaluating import ALL, SPLITS, Subject, Words, evaluate, is_finetuned, of_file, of_finetuned, of_run
+from nat_core.evaluating import ALL, SPLITS, Subject, Words, evaluate, of_file, of_finetuned, of_run
+from nat_core.finetuned import is_finetuned
 from nat_core.report.classes import ROWS, confusion_csv, report_document, report_table
 
 _FILE = click.Path(path_type=Path)

@@ -15,8 +15,8 @@ from nat_core.config import merged_layers
 from nat_core.errors import ConfigError
 from nat_core.exporting import IMAGES, Order, export, exporter_of
 from nat_core.exporting.origin import Origin, of_finetuning, of_run
-from nat_core.finetuning import ABOUT as FINETUNED
-from nat_core.finetuning import digest, run_of
+from nat_core.finetuned import is_finetuned, run_of
+from nat_core.finetuning import digest
 from nat_core.parts import require_parts, settings_of_parts, shorthands
 from nat_core.plugins import registry
 from nat_core.report.words import per_cent
@@ -68,7 +68,7 @@ def command(
     offer, formats = registry().find("exporters", form), registry().of("exporters")
     short = shorthands({"quantize": quantize}, [offer], formats.values())
     given = settings_of_parts([*short, *settings], "onnx.calibration_images=512")
-    tuned = (run / FINETUNED).is_file() and not is_run(run)
+    tuned = is_finetuned(run) and not is_run(run)
     if tuned and architecture is not None:
         raise ConfigError(f"{run} holds one network, of nat finetune: leave the architecture out")
     name = f"{form}{'' if quantize in {None, 'none'} else f'-{quantize}'}".replace(":", "-")

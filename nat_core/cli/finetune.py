@@ -11,7 +11,8 @@ import click
 from nat_core.cli.epochs import shown
 from nat_core.cli.saved import chosen, saved_front
 from nat_core.cli.words import errors_in_words
-from nat_core.finetuning import ABOUT, RESULT, Epoch, FinetuneConfig, Finetuning, build, finetune, with_words
+from nat_core.finetuned import ABOUT, RESULT
+from nat_core.finetuning import Epoch, FinetuneConfig, Finetuning, build, finetune, with_words
 from nat_core.parts import settings_of_parts
 from nat_core.stopping import noted
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from nat_core import config as configs
-from nat_core import finetuning, pretraining, run
+from nat_core import finetuned, finetuning, pretraining, run
 from nat_core.doctor.findings import Finding
 from nat_core.durable import ASIDE, fault, is_draft
 from nat_core.errors import NatError, StateError
@@ -51,9 +51,9 @@ KINDS = (
         "a fine-tuning",
         finetuning.JOURNAL,
         "finetuning",
-        finetuning.FORMAT,
-        finetuning.ABOUT,
-        finetuning.RESULT,
+        finetuned.FORMAT,
+        finetuned.ABOUT,
+        finetuned.RESULT,
         "the same nat finetune",
     ),
 )
@@ -299,7 +299,7 @@ def _about(folder: Folder) -> Iterator[Finding]:
     """The file that says what the folder is."""
     file = folder.path / folder.kind.about
     if not file.exists():
-        if folder.kind.about == finetuning.ABOUT:
+        if folder.kind.about == finetuned.ABOUT:
             yield Finding(file.name, "note", "not written yet", folder.goes_on)
             return
         remedy = f"the command that began it, with --out {folder.path}, checks the journal and writes it anew"

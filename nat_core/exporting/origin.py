@@ -12,7 +12,7 @@ from nat_core.config import RunConfig, merged_layers, part_name
 from nat_core.contracts import Dataset, SearchSpace, StaticNetwork
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError
-from nat_core.finetuning import data_options, load_network, require_data
+from nat_core.finetuned import data_options, load_network, require_data
 from nat_core.journal import Record, read
 from nat_core.parts import Given, make
 from nat_core.run import Parts, find_parts

@@ -41,7 +41,8 @@ def test_every_field_of_a_record_is_named(tiny_run):
 def test_the_fields_of_a_fine_tuning_are_those_it_has():
     from types import SimpleNamespace
 
-    from nat_core.finetuning import FORMAT, FinetuneConfig, _identity
+    from nat_core.finetuned import FORMAT
+    from nat_core.finetuning import FinetuneConfig, _identity
 
     data = SimpleNamespace(fingerprint="")
     training = SimpleNamespace(config=FinetuneConfig(), architecture=(), weights={}, data=data, versions={})
