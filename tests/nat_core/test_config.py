@@ -102,7 +102,6 @@ def test_a_preset_may_set_other_options_for_a_space():
         "warmup_epochs": 8,
         "largest_first": 0.5,
         "training_side": 0.8,
-        "whole_space": 0.5,
         "epochs": 7,
         "batch_size": 32,
         "learning_rate": 0.02,
