@@ -93,14 +93,14 @@ def of_finetuned(folder: Path, data: str | None, words: Words) -> Subject:
     else:
         on, (name, given) = data, data_and_settings(data, settings, _EXAMPLE)
     offer = registry.find("datasets", name)
-    basis = {configs.part_name(offer.name): finetuned.data_options(folder)} if name == about["data"] else {}
+    basis = {configs.part_name(offer.name): finetuned.data_options(folder, about)} if name == about["data"] else {}
     given = configs.merged_layers(basis, given)
     require_parts(given, (offer, measuring))
     network, _ = finetuned.load_network(folder)
     built: Dataset = make(given, offer, {})
     if run is not None:
         finetuned.require_data(
-            folder, run, built, on, "Put back what it was, or say with --data what to measure it on."
+            folder, about, run, built, on, "Put back what it was, or say with --data what to measure it on."
         )
     _require_classes(f"the network of {folder}", network.n_classes, about["classes"], built, on)
     colours = {name: about[name] for name in ("mean", "std")}

@@ -76,12 +76,11 @@ def run_of(folder: Path, needed: str) -> tuple[Path, RunConfig]:
     return run, saved
 
 
-def data_options(folder: Path) -> dict[str, Any]:
-    """What the data that a network was trained on were made with.
+def data_options(folder: Path, about: Mapping[str, Any]) -> dict[str, Any]:
+    """What the data that a network was trained on were made with, by the description in its folder.
 
     An older description lacks it: then it is what the run says, or nothing where that is gone.
     """
-    about = described(folder)
     if "data_options" in about:
         return dict(about["data_options"])
     run = _run_of(folder, about)
@@ -91,9 +90,9 @@ def data_options(folder: Path) -> dict[str, Any]:
     return data_made_with(saved, plugins.registry().find("datasets", saved.data))
 
 
-def require_data(folder: Path, run: Path, data: Dataset, name: str, remedy: str) -> None:
-    """Raise `StateError` where the data of the run are not those that the network in a folder was trained on."""
-    was, now = described(folder).get("data_fingerprint") or _began_on(run), data.fingerprint
+def require_data(folder: Path, about: Mapping[str, Any], run: Path, data: Dataset, name: str, remedy: str) -> None:
+    """Raise `StateError` where the data of the run are not those that the network described was trained on."""
+    was, now = about.get("data_fingerprint") or _began_on(run), data.fingerprint
     if was is not None and was != now:
         raise StateError(
             f"{name} changed since {folder} was trained on it (sha256 was {was[:12]}…, is {now[:12]}…): pictures that "

@@ -287,7 +287,7 @@ def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -
                 f"{run.folder} has lost its journal; restore {file.name} from a copy, or use another folder"
             )
         if before:  # refuse before anything is changed, a torn tail included
-            accepted = _require_same(run.folder, recognised_by(before), identity, accept, _fingerprints(run))
+            accepted = _require_same(run.folder, _recognised_by(before), identity, accept, _fingerprints(run))
         with Journal(file) as journal:
             if not journal.records:
                 journal.append("begun", format=FORMAT, **identity, fingerprints=_fingerprints(run))
@@ -314,14 +314,14 @@ def require_unchanged(run: Run) -> None:
 
     Networks do not depend on what else values are looked up in: a latency table may have changed.
     """
-    known, now = recognised_by(read(run.folder / "journal.jsonl")), _fingerprints(run)
+    known, now = _recognised_by(read(run.folder / "journal.jsonl")), _fingerprints(run)
     accept = {"config", "plugins"}
     if isinstance(noted := known.get("fingerprints"), Mapping):  # older journals lack them
         accept |= {"data"} if all(noted.get(part) == now.get(part) for part in ("data", "space")) else set()
     _require_same(run.folder, known, identity_of(run), frozenset(accept), now)
 
 
-def recognised_by(records: Sequence[Record]) -> Mapping[str, Any]:
+def _recognised_by(records: Sequence[Record]) -> Mapping[str, Any]:
     """The record of a run's beginning, with what was accepted since in place of what it began with."""
     begun: dict[str, Any] = dict(records[0]) if records else {}
     for record in records:

@@ -54,8 +54,10 @@ def of_finetuning(config: RunConfig, run: Path, folder: Path, given: Given) -> O
     network, about = load_network(folder)
     parts = find_parts(config)
     pictures = plugins.registry().find("datasets", about["data"])
-    data: Dataset = make(merged_layers({part_name(pictures.name): data_options(folder)}, given), pictures, {})
-    require_data(folder, run, data, config.data_name(), "Put back what it was, or begin a new run on what is there.")
+    data: Dataset = make(merged_layers({part_name(pictures.name): data_options(folder, about)}, given), pictures, {})
+    require_data(
+        folder, about, run, data, config.data_name(), "Put back what it was, or begin a new run on what is there."
+    )
     if about["classes"] != list(data.classes):
         raise ConfigError(f"the network in {folder} knows other classes than {config.data_name()} has now")
     facts = {
