@@ -2,7 +2,8 @@
 
 All three learn the same architectures from batches of the same size, in turn, in one process. A step of nat's contains
 everything: drawing, cropping and normalising the pictures, forward, backward, and SGD over the supernet. The others are
-given their pictures ready, and `ofa` is run as its own code runs it. What counts is the ratio. On a CPU the time is the
+given their pictures ready, and `ofa` is run as its own code runs it. The plain networks are trained by the code that
+trains the supernet, so that what is compared is the supernet. What counts is the ratio. On a CPU the time is the
 processor's, so that what else the machine does plays a small part.
 
     python benchmarks/adaptation.py [--sides 16 32 64] [--batch 96] [--architectures 8] [--rounds 3] [--threads 1]
@@ -99,23 +100,39 @@ def ours(
     schedule: Schedule,
     device: torch.device,
     make: Any,
+    network: nn.Module | None = None,
 ) -> Callable[[int], object]:
-    """A step as an adaptation does it."""
-    training = Training(space.supernet(CLASSES).to(device).train(), schedule, device)
+    """A step as an adaptation does it, of a new supernet or of what is given in its place."""
+    network = space.supernet(CLASSES).to(device) if network is None else network
+    training = Training(network.train(), schedule, device)
     lessons = [Lesson((a,)) for a in architectures]
     course = Course(lessons, lambda a: space.input_shape(a)[1], make, len(split), lambda _step: 1e-3, "benchmark")
     return lambda i: training._step(course, i)  # noqa: SLF001 - what a stretch repeats
 
 
 def plain(
-    space: Any, architectures: list[Architecture], split: Batches, schedule: Schedule, device: torch.device
+    space: Any,
+    architectures: list[Architecture],
+    split: Batches,
+    schedule: Schedule,
+    device: torch.device,
 ) -> Callable[[int], object]:
     """A step of each architecture as a network of its own: what a supernet's overhead is measured against."""
     supernet = space.supernet(CLASSES).to(device).train()
-    networks = [supernet.subnet(a).to(memory_format=torch.channels_last) for a in architectures]
-    optimizers = [sgd(network, schedule, fused=True) for network in networks]
-    images, labels = ready(split)(None, 0, None)
-    return lambda i: learn(lambda: networks[i](images), labels, optimizers[i])
+    steps = [ours(space, [a], split, schedule, device, ready(split), Alone(supernet.subnet(a))) for a in architectures]
+    return lambda i: steps[i](0)
+
+
+class Alone(nn.Module):
+    """One network where a supernet is expected."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network.to(memory_format=torch.channels_last)
+
+    def forward(self, images: torch.Tensor, _architecture: Architecture) -> torch.Tensor:
+        """Logits (n, CLASSES)."""
+        return self.network(images)
 
 
 def ofa(
@@ -130,7 +147,7 @@ def ofa(
     choices = {"ks_list": [3, 5, 7], "expand_ratio_list": [3, 4, 6], "depth_list": [2, 3, 4]}
     network = OFAMobileNetV3(n_classes=CLASSES, dropout_rate=0, width_mult=1.0, **choices).to(split.labels.device)
     network.train()
-    optimizer = sgd(network, schedule, fused=False)
+    optimizer = sgd(network, schedule)
     images = split.normalised(split.images)
 
     def step(i: int) -> object:
@@ -157,14 +174,10 @@ def learn(forward: Callable[[], torch.Tensor], labels: torch.Tensor, optimizer: 
     optimizer.zero_grad()
 
 
-def sgd(network: nn.Module, schedule: Schedule, *, fused: bool) -> torch.optim.SGD:
+def sgd(network: nn.Module, schedule: Schedule) -> torch.optim.SGD:
     """With Nesterov's momentum, as an adaptation."""
     rule = {"momentum": schedule.momentum, "weight_decay": schedule.weight_decay, "nesterov": True}
-    optimizer = torch.optim.SGD(network.parameters(), lr=1e-3, fused=fused, **rule)
-    if fused:
-        for parameter in network.parameters():
-            optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
-    return optimizer
+    return torch.optim.SGD(network.parameters(), lr=1e-3, **rule)
 
 
 def arguments() -> argparse.Namespace:

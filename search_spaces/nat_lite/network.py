@@ -124,7 +124,12 @@ class EfficientNetLite(nn.Module):
         self.rescale = Rescale()
         self.stem = ConvBN(Convolution(3, STEM, 3, stride=2))
         self.first = FirstLayer()
-        self.stages = nn.Sequential(*(_stage(g, layers) for g, layers in enumerate(layout.stages)))
+        self.stages = nn.Sequential(
+            *(
+                nn.Sequential(*(layer_at(g, j, layer) for j, layer in enumerate(layers)))
+                for g, layers in enumerate(layout.stages)
+            )
+        )
         self.head = ConvBN(Convolution(STAGES[-1].channels, HEAD, 1))
         self.classifier = nn.Linear(HEAD, n_classes)
         self.activation = nn.ReLU6(inplace=True)
@@ -136,10 +141,9 @@ class EfficientNetLite(nn.Module):
         return logits
 
 
-def _stage(g: int, layers: tuple[Layer, ...]) -> nn.Sequential:
-    return nn.Sequential(
-        *(MobileLayer(inputs(g, j), STAGES[g].channels, layer, stride(g, j)) for j, layer in enumerate(layers))
-    )
+def layer_at(stage: int, position: int, layer: Layer) -> MobileLayer:
+    """The layer of that kind at a place of a network."""
+    return MobileLayer(inputs(stage, position), STAGES[stage].channels, layer, stride(stage, position))
 
 
 def initialise(network: nn.Module) -> None:

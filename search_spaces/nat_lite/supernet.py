@@ -1,28 +1,26 @@
 """The supernet: one set of weights, lent in slices to a plain network of the wanted layout.
 
 Nothing is computed twice and nothing is kept between calls, so a subnet run inside the supernet and the same subnet
-extracted give equal outputs by construction. Slices are views: gradients and batch-norm statistics flow through them
-into the shared weights. A kernel of 5 shrinks to its centre of 3 through a learnt linear map that begins as the
-identity (Cai et al., "Once-for-All", 2020, section 3.3).
+extracted give equal outputs by construction (`nat_core.lending`). A kernel of 5 shrinks to its centre of 3 through a
+learnt linear map that begins as the identity (Cai et al., "Once-for-All", 2020, section 3.3).
 """
 
 from __future__ import annotations
 
-import copy
+import itertools
 from collections.abc import Callable
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from nat_core.encoding import Architecture
-from nat_lite.layout import STAGES, Layout, largest
-from nat_lite.network import MEAN, STD, EfficientNetLite, MobileLayer, initialise
+from nat_core.lending import Hollow, Owner, answer, corner, give
+from nat_lite.layout import STAGES, Layer, Layout, largest
+from nat_lite.network import MEAN, STD, EfficientNetLite, MobileLayer, initialise, layer_at
 
 _QUANTILES = 512  # of a normal distribution, in place of an integral over it
 
-Weights = dict[str, Tensor]
 Normalisation = tuple[tuple[float, ...], tuple[float, ...]]  # mean and standard deviation by channel, on 0 … 1
 
 
@@ -41,6 +39,7 @@ class Supernet(nn.Module):
         self.layout = layout
         self.n_classes = n_classes
         initialise(self.network)
+        self._owner = Owner(self.network)
         if normalisation is not None:
             mean, std = (torch.tensor(values, dtype=torch.float64).view(3, 1, 1) for values in normalisation)
             self.network.rescale.scale.copy_(std / STD)
@@ -48,37 +47,29 @@ class Supernet(nn.Module):
 
     def forward(self, images: Tensor, architecture: Architecture) -> Tensor:
         """Logits (n, n_classes) of one architecture for images (n, 3, side, side)."""
-        layout = self.layout(architecture)
-        skeleton = _skeleton(layout, self.n_classes, self.training)
-        logits: Tensor = functional_call(skeleton, self.lend(layout), (images,), strict=True)
-        return logits
+        frame = _frame(self.n_classes, self.training)
+        stages = [
+            [_layer(g, j, layer, self.training) for j, layer in enumerate(layers)]
+            for g, layers in enumerate(self.layout(architecture).stages)
+        ]
+        frame.module.stages = nn.Sequential(*(nn.Sequential(*(part.module for part in parts)) for parts in stages))
+        return answer(frame.module, [frame, *itertools.chain(*stages)], self._lend, images)
 
     def subnet(self, architecture: Architecture) -> EfficientNetLite:
         """A stand-alone plain network with a copy of the weights, in the same mode and on the same device."""
-        layout = self.layout(architecture)
-        network = copy.deepcopy(_skeleton(layout, self.n_classes, self.training))
-        with torch.no_grad():
-            own = {n: t.clone(memory_format=torch.contiguous_format) for n, t in self.lend(layout).items()}
-        network.load_state_dict(own, assign=True)
+        with torch.device("meta"):
+            network = EfficientNetLite(self.layout(architecture), self.n_classes).train(self.training)
+        give(network, self._lend)
         return network
 
-    def lend(self, layout: Layout) -> Weights:
-        """The state of the plain network of this layout, as views of (and kernels computed from) the shared weights."""
-        owned: Weights = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
-        return {
-            name: self._kernel(name, owned[name], shape)
-            if name.endswith("depthwise.conv.weight")
-            else _cut(owned[name], shape)
-            for name, shape in _shapes(layout, self.n_classes).items()
-        }
-
-    def _kernel(self, name: str, weight: Tensor, shape: torch.Size) -> Tensor:
-        weight = weight[: shape[0]]
-        if weight.shape == shape:
-            return weight
-        _, stage, layer, *_ = name.split(".")
-        kernel: Tensor = self.transforms[_key(int(stage), int(layer))](weight)
-        return kernel
+    def _lend(self, name: str, shape: torch.Size) -> Tensor:
+        """A tensor of a smaller network: a view of the shared one of that name, or a kernel computed from it."""
+        tensor = self._owner[name]
+        if tensor.shape[2:] != shape[2:]:
+            _, stage, layer, *_ = name.split(".")
+            kernel: Tensor = self.transforms[_key(int(stage), int(layer))](tensor, shape[0])
+            return kernel
+        return corner(tensor, shape)
 
 
 class KernelTransform(nn.Module):
@@ -88,9 +79,10 @@ class KernelTransform(nn.Module):
         super().__init__()
         self.to3 = nn.Parameter(torch.eye(9))
 
-    def forward(self, weight: Tensor) -> Tensor:
-        """Weight (c, 1, 5, 5) → (c, 1, 3, 3)."""
-        centre = weight[:, :, 1:-1, 1:-1]
+    def forward(self, weight: Tensor, channels: int) -> Tensor:
+        """Weight (c, 1, 5, 5) → (channels, 1, 3, 3): of its leading channels."""
+        # A crop by negative padding is one step for autograd, where slices are three.
+        centre = nn.functional.pad(weight, (-1, -1, -1, -1, 0, 0, 0, channels - len(weight)))
         return (centre.flatten(1) @ self.to3.T).view_as(centre)
 
 
@@ -134,20 +126,14 @@ def _key(stage: int, layer: int) -> str:
     return f"{stage}-{layer}"
 
 
-@lru_cache(maxsize=512)
-def _skeleton(layout: Layout, n_classes: int, training: bool) -> EfficientNetLite:  # noqa: FBT001 - a module's own flag
+@cache
+def _frame(n_classes: int, training: bool) -> Hollow:  # noqa: FBT001 - a module's own flag
+    """What is in every network: all but the stages."""
     with torch.device("meta"):
-        return EfficientNetLite(layout, n_classes).train(training)
+        return Hollow(EfficientNetLite(Layout(()), n_classes).train(training))
 
 
-@lru_cache(maxsize=512)
-def _shapes(layout: Layout, n_classes: int) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in _skeleton(layout, n_classes, True).state_dict().items()}
-
-
-def _cut(tensor: Tensor, shape: torch.Size) -> Tensor:
-    """The leading corner of a tensor."""
-    for dimension, size in enumerate(shape):
-        if tensor.shape[dimension] != size:
-            tensor = tensor.narrow(dimension, 0, size)
-    return tensor
+@cache
+def _layer(stage: int, position: int, layer: Layer, training: bool) -> Hollow:  # noqa: FBT001 - as above
+    with torch.device("meta"):
+        return Hollow(layer_at(stage, position, layer).train(training), f"stages.{stage}.{position}.")

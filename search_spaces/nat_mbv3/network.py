@@ -120,7 +120,10 @@ class MobileNetV3(nn.Module):
         self.stem = ConvBN(3, c[0], 3, stride=2)
         self.first = FirstLayer(c[0], c[1])
         self.stages = nn.Sequential(
-            *(_stage(c[g + 1], c[g + 2], layers, STAGES[g]) for g, layers in enumerate(layout.stages))
+            *(
+                nn.Sequential(*(layer_at(layout.width, g, j, layer) for j, layer in enumerate(layers)))
+                for g, layers in enumerate(layout.stages)
+            )
         )
         self.final_expand = ConvBN(c[6], c[7], 1)
         self.feature_mix = Pointwise(c[7], c[8], 1, bias=False)
@@ -135,9 +138,12 @@ class MobileNetV3(nn.Module):
         return logits
 
 
-def _stage(c_in: int, c_out: int, layers: tuple[Layer, ...], stage: Stage) -> nn.Sequential:
-    first = MobileLayer(c_in, c_out, layers[0], stage, stage.stride)
-    return nn.Sequential(first, *(MobileLayer(c_out, c_out, layer, stage, 1) for layer in layers[1:]))
+def layer_at(width: float, stage: int, position: int, layer: Layer) -> MobileLayer:
+    """The layer of that kind at a place of a network."""
+    c, kind = channels(width), STAGES[stage]
+    if position == 0:
+        return MobileLayer(c[stage + 1], c[stage + 2], layer, kind, kind.stride)
+    return MobileLayer(c[stage + 2], c[stage + 2], layer, kind, 1)
 
 
 def initialise(network: nn.Module) -> None:

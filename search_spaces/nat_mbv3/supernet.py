@@ -1,25 +1,23 @@
 """The supernet: one set of weights, lent in slices to a plain network of the wanted layout.
 
 Nothing is computed twice and nothing is kept between calls, so a subnet run inside the supernet and the same subnet
-extracted give equal outputs by construction. Slices are views: gradients and batch-norm statistics flow through them
-into the shared weights. Kernels shrink by OFA's learnt transforms (Cai et al., "Once-for-All", 2020, section 3.3).
+extracted give equal outputs by construction (`nat_core.lending`). Kernels shrink by OFA's learnt transforms (Cai et
+al., "Once-for-All", 2020, section 3.3).
 """
 
 from __future__ import annotations
 
-import copy
+import itertools
 from collections.abc import Callable, Iterable
-from functools import lru_cache
+from functools import cache
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from nat_core.encoding import Architecture
-from nat_mbv3.layout import MAX_DEPTH, STAGES, Layout, largest
-from nat_mbv3.network import MobileNetV3, initialise
-
-Weights = dict[str, Tensor]
+from nat_core.lending import Hollow, Owner, answer, corner, give
+from nat_mbv3.layout import MAX_DEPTH, STAGES, Layer, Layout, largest
+from nat_mbv3.network import MobileNetV3, initialise, layer_at
 
 
 class Elastic(nn.Module):
@@ -33,40 +31,33 @@ class Elastic(nn.Module):
         )
         self.n_classes = n_classes
         initialise(self.network)
-
-    def lend(self, layout: Layout) -> Weights:
-        """The state of the plain network of this layout, as views of (and kernels computed from) the shared weights."""
-        owned: Weights = {**dict(self.network.named_parameters()), **dict(self.network.named_buffers())}
-        return {
-            name: self._kernel(name, owned[name], shape)
-            if name.endswith("depthwise.conv.weight")
-            else _cut(owned[name], shape)
-            for name, shape in _shapes(layout, self.n_classes).items()
-        }
-
-    def _kernel(self, name: str, weight: Tensor, shape: torch.Size) -> Tensor:
-        mid = weight[: shape[0]]
-        if not name.startswith("stages."):
-            return mid
-        _, stage, layer, *_ = name.split(".")
-        transform = self.transforms[int(stage)][int(layer)]  # type: ignore[index]
-        kernel: Tensor = transform(mid, shape[-1])
-        return kernel
+        self._owner = Owner(self.network)
 
     def forward(self, images: Tensor, layout: Layout) -> Tensor:
         """Logits (n, n_classes) of the network of that layout."""
-        skeleton = _skeleton(layout, self.n_classes, self.training)
-        logits: Tensor = functional_call(skeleton, self.lend(layout), (images,), strict=True)
-        return logits
+        frame = _frame(layout.width, self.n_classes, self.training)
+        stages = [
+            [_layer(layout.width, g, j, layer, self.training) for j, layer in enumerate(layers)]
+            for g, layers in enumerate(layout.stages)
+        ]
+        frame.module.stages = nn.Sequential(*(nn.Sequential(*(part.module for part in parts)) for parts in stages))
+        return answer(frame.module, [frame, *itertools.chain(*stages)], self._lend, images)
 
     def subnet(self, layout: Layout) -> MobileNetV3:
         """A plain network with a copy of the weights, in the same mode and on the same device."""
-        # A copy, for one that is made anew draws random weights.
-        network = copy.deepcopy(_skeleton(layout, self.n_classes, self.training))
-        with torch.no_grad():
-            own = {n: t.clone(memory_format=torch.contiguous_format) for n, t in self.lend(layout).items()}
-        network.load_state_dict(own, assign=True)
+        with torch.device("meta"):
+            network = MobileNetV3(layout, self.n_classes).train(self.training)
+        give(network, self._lend)
         return network
+
+    def _lend(self, name: str, shape: torch.Size) -> Tensor:
+        """A tensor of a smaller network: a view of the shared one of that name, or a kernel computed from it."""
+        tensor = self._owner[name]
+        if tensor.shape[2:] != shape[2:]:
+            _, stage, layer, *_ = name.split(".")
+            kernel: Tensor = self.transforms[int(stage)][int(layer)](tensor, shape)  # type: ignore[index]
+            return kernel
+        return corner(tensor, shape)
 
 
 class KernelTransform(nn.Module):
@@ -77,12 +68,11 @@ class KernelTransform(nn.Module):
         self.to5 = nn.Parameter(torch.eye(25))
         self.to3 = nn.Parameter(torch.eye(9))
 
-    def forward(self, weight: Tensor, size: int) -> Tensor:
-        """Weight (c, 1, 7, 7) → (c, 1, size, size), size 7, 5 or 3."""
-        if size < 7:
-            weight = _shrink(weight, self.to5)
-        if size < 5:
-            weight = _shrink(weight, self.to3)
+    def forward(self, weight: Tensor, shape: torch.Size) -> Tensor:
+        """Weight (c, 1, 7, 7) → that shape: its leading channels, and a side of 5 or 3."""
+        weight = _shrink(weight, shape[0], self.to5)
+        if shape[-1] == 3:
+            weight = _shrink(weight, shape[0], self.to3)
         return weight
 
 
@@ -117,26 +107,21 @@ def width_key(width: float) -> str:
     return f"w{round(10 * width)}"
 
 
-@lru_cache(maxsize=512)
-def _skeleton(layout: Layout, n_classes: int, training: bool) -> MobileNetV3:  # noqa: FBT001 - a module's own flag
+@cache
+def _frame(width: float, n_classes: int, training: bool) -> Hollow:  # noqa: FBT001 - a module's own flag
+    """What is in every network: all but the stages."""
     with torch.device("meta"):
-        return MobileNetV3(layout, n_classes).train(training)
+        return Hollow(MobileNetV3(Layout(width, ()), n_classes).train(training))
 
 
-@lru_cache(maxsize=512)
-def _shapes(layout: Layout, n_classes: int) -> dict[str, torch.Size]:
-    return {name: tensor.shape for name, tensor in _skeleton(layout, n_classes, True).state_dict().items()}
+@cache
+def _layer(width: float, stage: int, position: int, layer: Layer, training: bool) -> Hollow:  # noqa: FBT001 - as above
+    with torch.device("meta"):
+        return Hollow(layer_at(width, stage, position, layer).train(training), f"stages.{stage}.{position}.")
 
 
-def _cut(tensor: Tensor, shape: torch.Size) -> Tensor:
-    """The leading corner of a tensor."""
-    for dimension, size in enumerate(shape):
-        if tensor.shape[dimension] != size:
-            tensor = tensor.narrow(dimension, 0, size)
-    return tensor
-
-
-def _shrink(weight: Tensor, matrix: Tensor) -> Tensor:
-    """The centre of a kernel, one ring smaller, through a linear map."""
-    centre = weight[:, :, 1:-1, 1:-1]
+def _shrink(weight: Tensor, channels: int, matrix: Tensor) -> Tensor:
+    """The centre of the leading channels' kernels, one ring smaller, through a linear map."""
+    # A crop by negative padding is one step for autograd, where slices are three.
+    centre = nn.functional.pad(weight, (-1, -1, -1, -1, 0, 0, 0, channels - len(weight)))
     return (centre.flatten(1) @ matrix.T).view_as(centre)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 
 import numpy as np
 import pytest
@@ -118,10 +119,10 @@ def by_hand(weight, to5, to3, size):
 def test_kernels_shrink_through_both_transforms(net):
     transform = net.elastic["w10"].transforms[2][1]
     weight = net.elastic["w10"].network.stages[2][1].depthwise.conv.weight
-    assert transform(weight, 7) is weight
-    for size in (5, 3):
-        expected = by_hand(weight, transform.to5, transform.to3, size)
-        torch.testing.assert_close(transform(weight, size), expected, rtol=1e-5, atol=1e-6)
+    for size, channels in itertools.product((5, 3), (1, len(weight) - 8, len(weight))):
+        expected = by_hand(weight[:channels], transform.to5, transform.to3, size)
+        kernels = transform(weight, torch.Size((channels, 1, size, size)))
+        torch.testing.assert_close(kernels, expected, rtol=1e-5, atol=1e-6)
 
 
 def test_nothing_is_kept_between_calls(small, net, some):
