@@ -99,7 +99,8 @@ def test_costs(monkeypatch, capsys):
 def test_evaluation(monkeypatch, capsys):
     require("ofa")
     script = module("evaluation")
-    monkeypatch.setattr(script, "BATCH", {32: 4})
+    monkeypatch.setattr(script, "SIDES", (32,))
+    monkeypatch.setattr(script, "BATCH", 4)
     script.main(1, 1, 1)
     found = rows(capsys.readouterr().out)
     assert [row[1] for row in found] == list(script.LABELS.values())
