@@ -113,7 +113,12 @@ class Engine(Protocol):
 
 @runtime_checkable
 class SupernetSpace(SearchSpace, Protocol):
-    """A space whose architectures share the weights of one supernet."""
+    """A space whose architectures share the weights of one supernet.
+
+    Networks that learn together, such as a teacher and its student, share the variables named `resolution` and `width`.
+    Where architectures take images of several sides, `resolution` alone decides which; where several widths have
+    weights of their own, `width` decides which.
+    """
 
     def supernet(self, n_classes: int, weights: object = None) -> Supernet:
         """A supernet, from a checkpoint or (weights None) as the space's own options say."""

@@ -28,9 +28,9 @@ from nat_core.contracts import (
     Progress,
     SupernetSpace,
 )
-from nat_core.durable import publish, publish_text, sole_writer
+from nat_core.durable import fault, publish, publish_text, sole_writer
 from nat_core.epochs import learner, require_folder, require_same
-from nat_core.errors import ConfigError
+from nat_core.errors import ConfigError, StateError
 from nat_core.journal import Journal, read
 from nat_core.parts import about_data, make, require_parts
 from nat_core.weights import WeightStore
@@ -118,9 +118,7 @@ def pretrain(training: Pretraining, progress: Progress) -> Iterator[Epoch]:
                 learns.losses.clear()
                 store.advance(epoch, pretrainer.epochs - 1, nothing, progress)
                 yield _measured(store, journal, training, epoch, learns.losses.get(epoch))
-            if journal.first("written") is None or not training.result.exists():
-                store.hold(store.version)
-                journal.append("written", sha256=publish(training.result, pretrainer.save))
+            _settle(training, journal, store)
 
 
 def _measured(store: WeightStore, journal: Journal, training: Pretraining, epoch: int, loss: float | None) -> Epoch:
@@ -132,6 +130,19 @@ def _measured(store: WeightStore, journal: Journal, training: Pretraining, epoch
     adapted = journal.first("adapted", iteration=epoch)
     seconds = 0.0 if adapted is None else adapted["seconds"]
     return Epoch(epoch, training.pretrainer.phase(epoch), record["errors"], record["loss"], seconds)
+
+
+def _settle(training: Pretraining, journal: Journal, store: WeightStore) -> None:
+    """Write the result, unless it is there as it was written."""
+    result, written = training.result, journal.first("written")
+    if written is not None and not fault(result, written["sha256"]):
+        return
+    store.hold(store.version)
+    found = publish(result, training.pretrainer.save)
+    if written is None:
+        journal.append("written", sha256=found)
+    elif found != written["sha256"]:
+        raise StateError(f"{result} was damaged, and could not be made again: train in another folder")
 
 
 def _identity(training: Pretraining) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from nat_core.errors import ConfigError
 
 Weights = dict[str, torch.Tensor]
 
+SUPERNET = "supernet.safetensors"  # what `nat pretrain` calls its result
 MOST_BYTES = 1 << 30  # the largest supernet that comes with nat has 43 MB
 _MOST_HEADER = 4 << 20  # of names and shapes; the largest supernet's takes 0.2 MB
 _ZIP = b"PK\x03\x04"
@@ -29,9 +30,20 @@ _NESTED = ("state_dict_ema", "state_dict")  # where a training's checkpoint hold
 
 def read(file: Path) -> Weights:
     """The tensors of a checkpoint, by their names in the file. Raises `ConfigError` for anything that is not one."""
-    if not os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises for what may not be looked at
-        raise ConfigError(f"no checkpoint at {file}")
+    require_file(file)
     return _safely(file, lambda: _of_file(file))
+
+
+def require_file(file: Path) -> None:
+    """Raise `ConfigError`, which says what is there instead, where a checkpoint is no file."""
+    if os.path.isfile(file):  # noqa: PTH113 - Path.is_file raises for what may not be looked at
+        return
+    if os.path.isdir(file):  # noqa: PTH112 - as above
+        inside = file / SUPERNET
+        hint = f"did you mean {inside}?" if inside.exists() else "accepted is a file of weights"
+        raise ConfigError(f"{file} is a folder: {hint}")
+    whence = "" if file.is_absolute() else f" ({file}, seen from the folder where this was started)"
+    raise ConfigError(f"no checkpoint at {file.absolute()}{whence}")
 
 
 def parse(content: bytes, file: Path, nested: Sequence[str] = ()) -> Weights:
@@ -73,6 +85,8 @@ def _of_file(file: Path) -> Weights:
 
 
 def _of_content(content: bytes, nested: Sequence[str]) -> Weights:
+    if not content:
+        raise ValueError("it is empty")
     if content[8:9] == b"{":
         _require_header(int.from_bytes(content[:8], "little"), len(content))
         return load(content)

@@ -67,7 +67,6 @@ def assemble(tree: Tree, recipe: Recipe, source: Source | None = None) -> Pictur
             contents = fill(tree, recipe, source, images)
         else:
             images, contents = _from_disk(tree, recipe, source)
-    check_budget(tree, contents.unreadable, recipe.skip_budget)
     train, val, test = _splits(images, contents)
     mean, std = contents.colours
     return Pictures(
@@ -159,13 +158,18 @@ def _from_disk(tree: Tree, recipe: Recipe, source: Source) -> tuple[Images, stor
     """Pictures in a file of the cache folder: the one that is there, or a new one."""
     key = store.key(tree, _decides(recipe))
     shape = (len(tree.files), 3, recipe.image_size, recipe.image_size)
+    fresh: list[store.Contents] = []
     place = store.folder(recipe.cache_dir) / f"{recipe.name}-{key[:16]}"
 
     def filled(images: Images) -> store.Contents:
         with refusals_named():  # here, or a picture that cannot be read would look like a disk that is full
-            return fill(tree, recipe, source, images)
+            fresh.append(fill(tree, recipe, source, images))
+        return fresh[0]
 
-    return store.opened(place, key, shape, filled)
+    images, contents = store.opened(place, key, shape, filled)
+    if not fresh:  # what is read anew was held to the budget there; what was kept may be held to another one today
+        check_budget(tree, contents.unreadable, recipe.skip_budget)
+    return images, contents
 
 
 def _decides(recipe: Recipe) -> Mapping[str, object]:

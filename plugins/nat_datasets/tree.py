@@ -136,17 +136,30 @@ def _class_names(home: Path, root: Path) -> tuple[str, ...]:
     """The class folders of the training split, each with files in it."""
     folders = _folders(home)
     if not folders:
-        files = _image_files(home)
-        found = (
-            f"holds {len(files)} files ({listed(f.name for f in files)}) and no class folders" if files else "is empty"
-        )
-        raise ConfigError(f"{str(home)!r} {found}. {ACCEPTED}")
+        raise ConfigError(f"{str(home)!r} {_loose(home) or 'is empty'}. {ACCEPTED}")
+    _check_are_text(folders)
     for folder in folders:
         _check_holds_files(folder)
     if len(folders) < 2:
         raise ConfigError(f"{str(home)!r} holds one class, {folders[0].name!r}; at least two are needed. {ACCEPTED}")
     logger.info("%s: %d classes", root, len(folders))
     return tuple(folder.name for folder in folders)
+
+
+def _loose(home: Path) -> str:
+    """What is said of a folder that holds files where class folders should be; empty where there are none."""
+    files = _image_files(home)
+    return f"holds {len(files)} files ({listed(f.name for f in files)}) and no class folders" if files else ""
+
+
+def _check_are_text(folders: Sequence[Path]) -> None:
+    """Names of classes are written to a run's files, which are UTF-8; a file system takes any bytes."""
+    wrong = [folder for folder in folders if printable(folder.name) != folder.name]
+    if wrong:
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise ConfigError(
+            f"the name of a class has to be valid UTF-8: rename the folder '{printable(str(wrong[0]))}'{more}."
+        )
 
 
 def _check_holds_files(folder: Path) -> None:
@@ -165,16 +178,17 @@ def _check_holds_files(folder: Path) -> None:
 def _files(root: Path, split: str, home: Path, classes: Sequence[str]) -> list[File]:
     """The files of one split, by class and then by name."""
     folders = _folders(home)
+    paths = [(folder.name, path) for folder in folders for path in _image_files(folder)]
+    if not paths:  # before its classes are compared: that each of them is lacking would only distract
+        if not folders and (loose := _loose(home)):
+            raise ConfigError(
+                f"{str(home)!r} {loose}: sort them into such folders, or remove {home.name!r}, and {split} is taken "
+                f"from train. {ACCEPTED}"
+            )
+        raise ConfigError(f"{str(home)!r} holds no images: fill it, or remove it, and {split} is taken from train.")
     _check_classes(home, [folder.name for folder in folders], classes)
     label = {name: i for i, name in enumerate(classes)}
-    files = [
-        File(path, path.relative_to(root).as_posix(), label[folder.name], split)
-        for folder in folders
-        for path in _image_files(folder)
-    ]
-    if not files:
-        raise ConfigError(f"{str(home)!r} holds no images: fill it, or remove it, and {split} is taken from train.")
-    return files
+    return [File(path, path.relative_to(root).as_posix(), label[name], split) for name, path in paths]
 
 
 def _check_classes(home: Path, found: Sequence[str], classes: Sequence[str]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,10 +64,15 @@ def batches(split: Split, data: Dataset, device: torch.device) -> Batches:
     return Batches(
         images=_tensor(split.images, _home(split.images.nbytes, device)),
         labels=_tensor(split.labels, device),
-        mean=torch.tensor(data.mean, device=device).view(3, 1, 1),
-        std=torch.tensor(data.std, device=device).view(3, 1, 1),
+        mean=by_channel(data.mean, device),
+        std=by_channel(data.std, device),
         n_classes=len(data.classes),
     )
+
+
+def by_channel(values: Sequence[float], device: torch.device) -> Tensor:
+    """Numbers of red, green and blue as (3, 1, 1), of float32 as pictures are: NumPy's would make it doubles."""
+    return torch.tensor(values, dtype=torch.float32, device=device).view(3, 1, 1)
 
 
 def _shrunk(pictures: Tensor, side: int) -> Tensor:

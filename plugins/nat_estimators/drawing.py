@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from nat_core.contracts import SearchSpace
+from nat_core.contracts import SearchSpace, SupernetSpace
 from nat_core.encoding import Architecture, Encodings, as_architectures, as_encodings
+from nat_core.errors import ConfigError
 from nat_estimators.schedule import Schedule
 
-_FAMILY = frozenset({"resolution", "width"})  # variables that networks of one step have in common
+RESOLUTION, WIDTH = "resolution", "width"  # variables by the names that `SupernetSpace` gives them
+_FAMILY = frozenset({RESOLUTION, WIDTH})  # what networks of one step have in common
 
 
 @dataclass(frozen=True)
@@ -23,7 +25,7 @@ class Lesson:
 
 
 def lessons(
-    X: Encodings, space: SearchSpace, schedule: Schedule, n: int, rng: np.random.Generator, alone: int = 0
+    X: Encodings, space: SupernetSpace, schedule: Schedule, n: int, rng: np.random.Generator, alone: int = 0
 ) -> list[Lesson]:
     """What `n` steps of an adaptation to the rows X learn. In the first `alone` of them the largest network learns."""
     draw = picked if schedule.draw == "archive" else drawn
@@ -64,7 +66,7 @@ def with_others(
     return [sample if other else row for row, sample, other in zip(rows, samples, replaced, strict=True)]
 
 
-def sandwiches(rows: list[Architecture], space: SearchSpace, between: int, *, taught: bool) -> Iterator[Lesson]:
+def sandwiches(rows: list[Architecture], space: SupernetSpace, between: int, *, taught: bool) -> Iterator[Lesson]:
     """Lessons by the sandwich rule: the largest and the smallest network, and `between` of the rows (Yu & Huang, 2019).
 
     The first row of a lesson sets the side of its pictures, and the width where each width is a supernet of its own.
@@ -77,7 +79,7 @@ def sandwiches(rows: list[Architecture], space: SearchSpace, between: int, *, ta
         yield Lesson(tuple(networks), largest if taught else None)
 
 
-def largest_alike(space: SearchSpace, architecture: Architecture) -> Architecture:
+def largest_alike(space: SupernetSpace, architecture: Architecture) -> Architecture:
     """The largest network for the same images, in the same of several supernets where the space has a width for each.
 
     Another width's network would share no weights with this one, so what is learnt here would not reach the teacher.
@@ -85,15 +87,30 @@ def largest_alike(space: SearchSpace, architecture: Architecture) -> Architectur
     return like(space, tuple(len(variable.choices) - 1 for variable in space.variables), architecture)
 
 
-def smallest_alike(space: SearchSpace, architecture: Architecture) -> Architecture:
+def smallest_alike(space: SupernetSpace, architecture: Architecture) -> Architecture:
     """The smallest of them."""
     return like(space, (0,) * len(space.variables), architecture)
 
 
-def like(space: SearchSpace, architecture: Architecture, other: Architecture) -> Architecture:
-    """An architecture, with the resolution and the width of another one."""
+def like(
+    space: SupernetSpace, architecture: Architecture, other: Architecture, shared: Collection[str] = _FAMILY
+) -> Architecture:
+    """An architecture, with the resolution and the width of another one, or with what else is to be shared.
+
+    Raises `ConfigError` where that would take pictures of another side than the other one: the names are wrong then.
+    """
     chosen = [
-        theirs if variable.name in _FAMILY else own
+        theirs if variable.name in shared else own
         for own, theirs, variable in zip(architecture, other, space.variables, strict=True)
     ]
-    return as_architectures(space.canonicalize(as_encodings([chosen], len(chosen))))[0]
+    found = as_architectures(space.canonicalize(as_encodings([chosen], len(chosen))))[0]
+    side, theirs = space.input_shape(found)[1], space.input_shape(other)[1]
+    if side != theirs:
+        names = ", ".join(variable.name for variable in space.variables)
+        raise ConfigError(
+            f"networks that learn together take pictures of one side, and two of {type(space).__name__} that should "
+            f"be alike in it take {side} and {theirs} pixels: the side has to follow from a variable named "
+            f"{RESOLUTION!r} alone (and a width that is a supernet of its own from one named {WIDTH!r}), and the "
+            f"variables of this space are {names}"
+        )
+    return found

@@ -50,9 +50,8 @@ class SubnetTraining:
 
     def begin(self, architecture: Architecture, subnet: Callable[[Architecture], nn.Module]) -> None:
         """Take up a network; and the largest one for the same pictures, if it is to teach and is another."""
-        largest = largest_alike(self.space, architecture)
-        taught = self.schedule.distillation > 0 and largest != architecture
-        teacher = subnet(largest).to(self.device).eval() if taught else None
+        largest = largest_alike(self.space, architecture) if self.schedule.distillation > 0 else architecture
+        teacher = subnet(largest).to(self.device).eval() if largest != architecture else None
         network = subnet(architecture).to(self.device).eval()
         self._alone = _Alone(architecture, network, largest, teacher)
 

@@ -17,7 +17,7 @@ from nat_core.contracts import Dataset, Split, StaticNetwork
 from nat_core.errors import ConfigError
 from nat_core.stopping import stop_if_asked
 from nat_estimators import engines
-from nat_estimators.batches import batches
+from nat_estimators.batches import batches, by_channel
 from nat_estimators.devices import device_named, threads_of
 from nat_estimators.engines.memory import keep_freed_memory
 from nat_estimators.engines.parity import require_parity
@@ -71,7 +71,7 @@ class Errors:
     def _logits(self, network: StaticNetwork, split: Split) -> Tensor:
         """(n, n_classes), in the order of the split."""
         pictures = batches(split, self.data, self.device)
-        mean, std = (torch.tensor(values, device=self.device).view(3, 1, 1) for values in (self.mean, self.std))
+        mean, std = by_channel(self.mean, self.device), by_channel(self.std, self.device)
         pictures = replace(pictures, mean=mean, std=std)
         inputs = (_fast(pictures.plain(rows, network.side)) for rows in pictures.in_order(self.batch_size))
         first = next(inputs)

@@ -113,4 +113,5 @@ def _estimator(space: SupernetSpace, data: Dataset, schedule: Schedule, device: 
     """What holds the supernet, and measures it."""
     from nat_estimators.accuracy import Top1Error
 
-    return Top1Error(space, data, schedule, 2000, 128, device, threads)
+    # by the plain network: two networks an epoch need no fast engine, nor one whose rounding may be taken for a fault
+    return Top1Error(space, data, schedule, 2000, 128, device, threads, engine="plain")

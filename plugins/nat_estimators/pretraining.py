@@ -18,7 +18,7 @@ from nat_core.errors import ConfigError
 from nat_core.seeding import rng
 from nat_estimators.accuracy import Top1Error
 from nat_estimators.augmentation import Augmenter
-from nat_estimators.drawing import Lesson, largest_alike, like, sandwiches, smallest_alike
+from nat_estimators.drawing import RESOLUTION, Lesson, largest_alike, like, sandwiches
 from nat_estimators.schedule import require, share
 from nat_estimators.training import Course, Training
 
@@ -92,10 +92,12 @@ class SupernetTraining:
         return loss
 
     def measure(self) -> Mapping[str, float]:
-        """The errors of the largest and the smallest network, at the largest resolution."""
-        top = tuple(len(variable.choices) - 1 for variable in self.space.variables)
-        corners = {"largest": largest_alike(self.space, top), "smallest": smallest_alike(self.space, top)}
-        found = self.estimator(as_encodings(list(corners.values()), len(top)))
+        """The errors of the largest and the smallest network of all widths, at the largest resolution."""
+        n = len(self.space.variables)
+        top = as_encodings([[len(variable.choices) - 1 for variable in self.space.variables]], n)
+        (largest,) = as_architectures(self.space.canonicalize(top))
+        corners = {"largest": largest, "smallest": like(self.space, (0,) * n, largest, {RESOLUTION})}
+        found = self.estimator(as_encodings(list(corners.values()), n))
         return {name: m.value for name, m in zip(corners, found, strict=True) if not m.reason}
 
     def save(self, file: Path) -> None:

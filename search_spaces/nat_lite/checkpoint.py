@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from nat_core.errors import ConfigError
-from nat_core.tensors import Weights, parse
+from nat_core.tensors import Weights, parse, require_file
 from nat_lite.layout import SLOTS
 from nat_lite.space import IMAGENET, NONE
 from nat_lite.supernet import Supernet, sort_channels
@@ -87,8 +87,13 @@ def _given(weights: object) -> tuple[Path, bytes]:
     """A file that the user names, and what it holds."""
     try:
         file = Path(str(weights)).expanduser()
+        if file.is_dir():
+            require_file(file)
         if not file.is_file():
-            raise ConfigError(f"lite.weights is {str(weights)!r}: accepted are {IMAGENET}, {NONE}, and a file")
+            raise ConfigError(
+                f"lite.weights is {str(weights)!r}: accepted are {IMAGENET}, {NONE}, and a file, and there is none at "
+                f"{file.absolute()}"
+            )
         if file.stat().st_size > SIZE_LIMIT:
             raise ConfigError(f"{file} is larger than {SIZE_LIMIT // 10**6} MB: it cannot be an EfficientNet-Lite1")
         return file, file.read_bytes()

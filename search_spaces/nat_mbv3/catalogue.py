@@ -6,6 +6,7 @@ gives no hash, so each is pinned when it is first seen; it is pinned only if it 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -28,8 +29,17 @@ def checkpoint_file(word: str, width: float, check: Callable[[Path], None]) -> P
     """The file that a word stands for: published weights of that name, else a path."""
     if word in SUPERNETS:
         return fetch(SUPERNETS[word][width], check=check)
-    if not Path(word).suffix and "/" not in word and not Path(word).exists():
+    file = _expanded(word)
+    if not file.suffix and "/" not in word and not file.exists():
         raise ConfigError(
             f"no checkpoint at {word}; published weights are known by these names: {', '.join(SUPERNETS)}"
         )
-    return Path(word)
+    return file
+
+
+def _expanded(word: str) -> Path:
+    """With `~` and `~name` for home folders; where there is no such name, the path as it stands."""
+    try:
+        return Path(os.path.expanduser(word))  # noqa: PTH111 - Path's own raises on an unknown ~name
+    except ValueError:  # what cannot be a name
+        return Path(word)

@@ -17,7 +17,7 @@ from safetensors.torch import save_file
 
 from nat_core.durable import sha256
 from nat_core.errors import ConfigError
-from nat_core.tensors import Weights, read, shown
+from nat_core.tensors import Weights, read, require_file, shown
 from nat_mbv3.catalogue import checkpoint_file
 from nat_mbv3.layout import MAX_DEPTH
 from nat_mbv3.supernet import Elastic, Supernet, width_key
@@ -100,6 +100,7 @@ def fingerprint(widths: tuple[float, ...], weights: object) -> str:
     """sha256 over the content of the files, in the order of the widths."""
     digest = hashlib.sha256()
     for _, file in sorted(_files(widths, weights).items()):
+        require_file(file)
         try:
             with file.open("rb") as stream:
                 digest.update(sha256(stream).encode())

@@ -177,16 +177,22 @@ def test_classes_are_in_the_order_of_their_bytes_and_keep_their_names(tmp_path):
     assert data.classes == tuple(sorted(names, key=str.encode))
 
 
-def test_names_that_are_no_text_survive(tmp_path):
-    flat(tmp_path, {"a": 5, "b": 5})
+def renamed(path, name):
+    """Give it a name of any bytes, where the file system takes them."""
     try:
-        shutil.move(tmp_path / "a", os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
-        Path(os.fsdecode(os.fsencode(tmp_path) + b"/b/\xff.png")).write_text("no image")
+        path.rename(path.parent / os.fsdecode(name))
     except OSError:
         pytest.skip("this file system takes UTF-8 names only")
+
+
+def test_names_of_files_that_are_no_text_survive(tmp_path):
+    flat(tmp_path, {"a": 5, "b": 5})
+    (tmp_path / "b" / "notes.png").write_text("no image")
+    renamed(tmp_path / "b" / "notes.png", b"\xff.png")
+    renamed(tmp_path / "a" / "000.png", b"caf\xe9.png")
     data = load(tmp_path)
-    assert [os.fsencode(name) for name in data.classes] == [b"b", b"caf\xe9"]
     assert list(data.skipped) == ["b/\\xff.png"]
+    assert sorted(i for part in parts(data) for i in part) == list(range(10))
 
 
 def test_the_fingerprint_changes_with_the_data(tmp_path):
@@ -335,6 +341,14 @@ def test_one_class(tmp_path):
     refused(flat(tmp_path, {"cat": 5}), "holds one class, 'cat'; at least two are needed")
 
 
+def test_a_class_whose_name_is_no_text(tmp_path):
+    flat(tmp_path, {"a": 5, "b": 5, "c": 5})
+    renamed(tmp_path / "b", b"caf\xe9")
+    refused(tmp_path, f"has to be valid UTF-8: rename the folder '{tmp_path}/caf\\xe9'.")
+    renamed(tmp_path / "c", b"\xff")
+    refused(tmp_path, f"rename the folder '{tmp_path}/caf\\xe9' and 1 more.")
+
+
 def test_one_level_too_high(tmp_path):
     flat(tmp_path / "pets" / "train", {"a": 5, "b": 5})
     refused(tmp_path, "'train') and no images", f"Did you mean '{tmp_path / 'pets'}'?")
@@ -383,6 +397,16 @@ def test_an_empty_split(tmp_path):
     root = split(tmp_path, train={"a": 5, "b": 5})
     (root / "val").mkdir()
     refused(root, "/val' holds no images: fill it, or remove it, and val is taken from train")
+
+
+def test_images_directly_in_test_beside_classes_in_train(tmp_path, caplog):
+    root = split(tmp_path, train={"a": 5, "b": 5})
+    for i in range(3):
+        picture(root / "test" / f"{i}.png", i)
+    refused(
+        root, "/test' holds 3 files ('0.png', '1.png', '2.png') and no class folders", "or remove 'test'", "Accepted"
+    )
+    assert not caplog.records
 
 
 def test_no_train(tmp_path):
@@ -443,7 +467,7 @@ def test_photos_of_a_phone_are_no_riddle(tmp_path, caplog, monkeypatch):
         (tmp_path / "a" / name).write_bytes(b"\0\0\0\x18ftypheic")
     with caplog.at_level("WARNING"):
         load(tmp_path)
-    assert "5 files could not be read as pictures: 'a/1.heic'" in caplog.text
+    assert caplog.text.count("5 files could not be read as pictures: 'a/1.heic'") == 1
     assert " 3 of them are HEIC, as phones take photos, which is not read: convert to JPEG" in caplog.text
     assert "AVIF, which" not in caplog.text
     monkeypatch.setattr("nat_datasets.reading.features.check", lambda _: False)

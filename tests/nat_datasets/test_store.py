@@ -100,6 +100,14 @@ def test_the_budget_holds_for_pictures_that_are_found_again(root, load):
         load()
 
 
+def test_unreadable_files_are_named_once_each_time(root, load, caplog):
+    (root / "a" / "0.png").write_bytes(b"")
+    for _ in ("read anew", "found again"):
+        load()
+        assert caplog.text.count("1 files could not be read as pictures: 'a/0.png'") == 1
+        caplog.clear()
+
+
 def test_a_changed_file_is_read_again(root, load, decoded):
     first = load()
     Image.new("RGB", (8, 8), "red").save(root / "a" / "0.png")

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional
 
 from nat_core import plugins
-from nat_core.encoding import as_encodings
+from nat_core.encoding import Variable, as_encodings
 from nat_core.errors import ConfigError, FailureBudgetError, ResourceError
 from nat_estimators.adaptation import adapt
 from nat_estimators.batches import batches
@@ -335,6 +335,18 @@ def test_training_pictures_may_be_smaller_than_those_measured_on(space, data, mo
     assert [schedule.side(side) for side in (4, 24, 48, 64, 96)] == [4, 24, 40, 56, 88]
     with pytest.raises(ConfigError, match=r"training_side is 1\.2: it has to be at least 0 and at most 1"):
         replace(SHORT, training_side=1.2)
+
+
+@pytest.mark.parametrize("options", [{"sandwich": 2}, {"distillation": 0.5}, {"largest": 0.5}, {"largest_first": 1.0}])
+def test_what_decides_the_side_has_to_be_named_resolution(space, data, options):
+    """Networks that learn together would take pictures of another side than their own."""
+    side, *others = space.variables
+    other = replace(space, variables=(replace(side, name="side"), *others))
+    with pytest.raises(ConfigError, match=r"take 12 and 8 pixels: .* named 'resolution' alone .* side, depth, head$"):
+        trained(other, data, X=ALL[:3], schedule=replace(SHORT, **options))
+    trained(other, data)  # each network alone, at its own
+    one = replace(space, variables=(Variable("side", (8,)), *others))
+    trained(one, data, X=ALL[:3], schedule=replace(SHORT, **options))
 
 
 def test_a_sandwich_sums_the_gradients(space, data):

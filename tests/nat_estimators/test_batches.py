@@ -160,6 +160,17 @@ def test_read_only_arrays_are_read(data):
     assert functional.cross_entropy(torch.zeros(50, 4), part.labels) > 0
 
 
+@pytest.mark.parametrize("kind", [np.float64, np.float32])
+def test_numbers_of_numpy_as_mean_and_deviation(data, train, kind):
+    """A tensor of doubles would fail in the first layer of a network."""
+    mean, std = (tuple(map(kind, values)) for values in (data.mean, data.std))
+    part = batches(data.train, replace(data, mean=mean, std=std), CPU)
+    for side in (5, 8, 12):
+        torch.testing.assert_close(part.plain(all_rows(part), side), train.plain(all_rows(train), side))
+    crops = [augmented(p, all_rows(p), 8, Augmentation(), np.random.default_rng(0)) for p in (part, train)]
+    torch.testing.assert_close(*crops)
+
+
 @pytest.mark.parametrize("side", [1, 2, 7, 16])
 def test_where_a_crop_is_sampled_is_torchs_affine_grid(side):
     crops = torch.from_numpy(random_crops(20, Augmentation(), np.random.default_rng(0)))

@@ -87,6 +87,13 @@ def test_the_colours_of_its_training(errors):
     assert errors(mean=(0.0,) * 3, std=(1.0,) * 3)(network, split) == {"top1_error": 0.5}
 
 
+def test_numbers_of_numpy_as_mean_and_deviation(errors, space, data):
+    mean, std = (tuple(map(np.float64, values)) for values in (data.mean, data.std))
+    expected = errors()(small(space), data.val)
+    assert errors(replace(data, mean=mean, std=std))(small(space), data.val) == expected
+    assert errors(mean=mean, std=std)(small(space), data.val) == expected
+
+
 def test_what_cannot_be_measured(errors, data):
     with pytest.raises(ConfigError, match="tells 7 classes apart, and the data have 4"):
         errors()(StaticNetwork(Ranked(7), {}, 8, 7), data.val)

@@ -87,6 +87,16 @@ def test_the_largest_network_teaches_and_does_not_learn(begun):
     assert all(parameter.grad is None for parameter in teacher.parameters())
 
 
+def test_the_teacher_takes_the_same_pictures(space, data, estimator):
+    """A space that calls the side by another name has no teacher of the same side; alone its networks learn."""
+    side, *others = space.variables
+    space = replace(space, variables=(replace(side, name="side"), *others))
+    subnet = estimator().network
+    with pytest.raises(ConfigError, match="take 12 and 8 pixels"):
+        made(space, data, distillation=0.5).begin(SMALL, subnet)
+    made(space, data).begin(SMALL, subnet)
+
+
 def test_what_is_taught_is_learnt(begun):
     """With nothing but the teacher's answers, the network comes to answer as the teacher does."""
     tuner, _ = begun(distillation=1.0, epochs=12)

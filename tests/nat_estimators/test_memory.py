@@ -28,6 +28,7 @@ WORDINGS = {
     "hip": lambda: RuntimeError("HIP out of memory. Tried to allocate 20.00 MiB"),
     "mps": lambda: RuntimeError("MPS backend out of memory (MPS allocated: 8.00 GB, other allocations: 1 MB)"),
     "python": MemoryError,
+    "overflow": lambda: RuntimeError("Storage size calculation overflowed with sizes=[64, 3, 3000000000, 3000000000]"),
     "chained": lambda: chained(RuntimeError("CUDA error: out of memory")),
 }
 

@@ -10,10 +10,13 @@ import pytest
 from safetensors.numpy import load_file
 
 from nat_core import plugins
-from nat_core.encoding import as_encodings
+from nat_core.contracts import Measurement
+from nat_core.encoding import as_architectures, as_encodings
 from nat_core.errors import ConfigError, StateError
+from nat_core.journal import read
 from nat_core.pretraining import PretrainConfig, Pretraining, pretrain
 from nat_core.testing import PretrainerContract
+from nat_estimators.engines import parity
 
 SHORT = {"batch_size": 20, "device": "cpu"}
 
@@ -85,6 +88,48 @@ def test_damaged_weights_are_made_again(tmp_path, space, data, caplog):
     list(pretrain(training(tmp_path, space, data), silent))
     assert done.result.read_bytes() == expected
     assert "making them again from iteration 1" in caplog.text
+
+
+def test_a_damaged_result_is_made_again(tmp_path, space, data):
+    done = training(tmp_path, space, data)
+    first = list(pretrain(done, silent))
+    expected, records = done.result.read_bytes(), read(tmp_path / "pretrain.jsonl")
+    done.result.write_bytes(b"damaged")
+    assert list(pretrain(training(tmp_path, space, data), killing_at(0))) == first
+    assert done.result.read_bytes() == expected
+    assert read(tmp_path / "pretrain.jsonl") == records
+
+
+def test_a_damaged_result_that_cannot_be_made_again_is_an_error(tmp_path, space, data):
+    list(pretrain(training(tmp_path, space, data), silent))
+    again = training(tmp_path, space, data)
+    again.result.write_bytes(b"damaged")
+    again.pretrainer.save = lambda file: file.write_bytes(b"other")
+    with pytest.raises(StateError, match=r"supernet\.safetensors was damaged, and could not be made again"):
+        list(pretrain(again, silent))
+    for file in (tmp_path / "weights").glob("*/supernet"):
+        file.write_bytes(b"damaged")
+    with pytest.raises(StateError, match=r"weights of iteration 2 in .* cannot be used \(.*\), nor can those before"):
+        list(pretrain(training(tmp_path, space, data), silent))
+
+
+def test_the_smallest_network_is_that_of_the_smallest_width(data):
+    """Largest and smallest differ in all but the side of their pictures."""
+    choices = {"kernels": [3, 5], "depths": [2, 3], "expands": [3, 4], "classes": 4}
+    space = plugins.find("search_spaces", "mbv3")(widths=[1.0, 1.2], resolutions=[8, 12], **choices)
+    pretrainer, asked = made(space, data), []
+    pretrainer.estimator = lambda X: asked.extend(as_architectures(X)) or [Measurement(0.5)] * len(X)
+    assert pretrainer.measure() == {"largest": 0.5, "smallest": 0.5}
+    largest, smallest = ({k: set(np.ravel(v).tolist()) for k, v in space.describe(a).items()} for a in asked)
+    del largest["architecture"], smallest["architecture"]
+    assert largest == {"ks": {5}, "e": {4}, "d": {3}, "r": {12}, "w": {1.2}}
+    assert smallest == {"ks": {3}, "e": {3}, "d": {2}, "r": {12}, "w": {1.0}}
+
+
+def test_no_rounding_of_an_engine_can_stop_it(space, data, monkeypatch):
+    """What a network answers on few and noisy pictures can be all rounding, and there is no option to mend that."""
+    monkeypatch.setattr(parity, "TOLERANCE", {"fp32": 0.0})
+    assert made(space, data).measure().keys() == {"largest", "smallest"}
 
 
 def test_a_folder_of_another_training_is_refused(tmp_path, space, data):

@@ -191,8 +191,9 @@ def test_a_pickle_runs_nothing(one, state, file, tmp_path):
 
 
 def test_no_checkpoints(one, file, tmp_path):
-    for absent in (file, tmp_path, 5, "no such word"):
-        refused(one, absent, "accepted are imagenet, none, and a file")
+    for absent in (file, 5, "no such word"):
+        refused(one, absent, "accepted are imagenet, none, and a file, and there is none at /")
+    refused(one, tmp_path, "is a folder: accepted is a file of weights")
     refused(one, Path("\0"), "lite.weights")
     refused(one, "~nobody-at-all/x", "lite.weights")
     for content in (b"", b"hello, world\n" * 100, b"\x80", b"\0" * 8 + b"{", b"\xff" * 8 + b"{}"):

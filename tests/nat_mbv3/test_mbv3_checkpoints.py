@@ -214,9 +214,22 @@ def test_damaged_files(state, file):
                 checkpoint.read(file)
 
 
+def test_where_a_checkpoint_was_looked_for(one, tmp_path, monkeypatch):
+    """A relative path says from where; the folder of a pretraining says which file in it is meant; so for a run."""
+    monkeypatch.chdir(tmp_path)
+    said = refused(one, "pt/x.pth", "seen from the folder where this was started")
+    assert f"no checkpoint at {tmp_path / 'pt/x.pth'} (pt/x.pth, seen" in said
+    (tmp_path / "pt").mkdir()
+    (tmp_path / "pt/supernet.safetensors").touch()
+    refused(one, "pt", r"pt is a folder: did you mean pt/supernet.safetensors\?")
+    with pytest.raises(ConfigError, match=r"did you mean pt/supernet.safetensors\?"):
+        checkpoint.fingerprint((1.0,), "pt")
+    refused(one, "pt/supernet.safetensors", "it is empty")
+
+
 def test_no_checkpoints(one, file, tmp_path):
     refused(one, file, "no checkpoint at")
-    refused(one, tmp_path, "no checkpoint at")
+    refused(one, tmp_path, "is a folder: accepted is a file of weights")
     refused(one, 5, "no checkpoint at")
     assert "no checkpoint" in refused(one, Path("\0"))
     for content in (

@@ -8,6 +8,7 @@ import http.server
 import json
 import threading
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -36,6 +37,10 @@ def brought(cache, ofa_files):
     for file in ofa_files.values():
         (cache / file.name).hardlink_to(file)
     return cache
+
+
+def require_nothing(_):
+    """Any file will do."""
 
 
 def same(a, b):
@@ -106,6 +111,18 @@ def test_a_name_that_nobody_published(cache, mbv3, monkeypatch, tmp_path, ofa_fi
     assert not list(cache.iterdir())
 
 
+def test_a_path_in_a_home_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "offa").touch()
+    assert catalogue.checkpoint_file("~/offa", 1.0, require_nothing) == tmp_path / "offa"
+    assert catalogue.checkpoint_file("~/none.pth", 1.0, require_nothing) == tmp_path / "none.pth"
+    unknown = "~nobody-of-this-name/w.pth"
+    assert catalogue.checkpoint_file(unknown, 1.0, require_nothing) == Path(unknown)
+    for word in ("~nobody-of-this-name", "~\0"):
+        with pytest.raises(ConfigError, match=f"no checkpoint at {word}; published weights are known"):
+            catalogue.checkpoint_file(word, 1.0, require_nothing)
+
+
 def test_downloaded(cache, mbv3, loaded, ofa_files, monkeypatch):
     """From a server, once."""
     asked = []
@@ -145,6 +162,10 @@ def test_a_run_does_not_go_on_with_other_weights(mbv3, ofa_files, tmp_path):
     assert mbv3(widths=[1.0], weights=str(copy)).fingerprint == narrow.fingerprint
     copy.write_bytes(ofa_files[1.0].read_bytes() + b"x")
     assert mbv3(widths=[1.0], weights=str(copy)).fingerprint != narrow.fingerprint
-    for missing in ("./none", str(tmp_path), "\0/x"):
-        with pytest.raises(ConfigError, match="no checkpoint at"):
+    for missing, reason in (
+        ("./none", "no checkpoint at"),
+        (str(tmp_path), "is a folder"),
+        ("\0/x", "no checkpoint at"),
+    ):
+        with pytest.raises(ConfigError, match=reason):
             _ = mbv3(weights=missing).fingerprint
