@@ -221,13 +221,16 @@ def test_litter_is_ignored_without_a_word(tmp_path, caplog):
     assert not caplog.records
 
 
-def test_folders_that_are_not_read_are_named(tmp_path):
+def test_folders_that_are_not_read_are_named(tmp_path, caplog):
     root = split(tmp_path, train={"a": 5, "b": 5}, unlabelled={"x": 3})
     flat(root / "train" / "a", {"masks": 2})
-    assert load(root).skipped == {
-        "unlabelled": "a folder beside train, val and test is not read",
-        "train/a/masks": "a folder inside a class folder is not read",
-    }
+    with caplog.at_level(logging.WARNING):
+        assert load(root).skipped == {
+            "unlabelled": "a folder beside train, val and test is not read",
+            "train/a/masks": "a folder inside a class folder is not read",
+        }
+    (said,) = caplog.messages
+    assert "not read are the folders 'unlabelled', 'train/a/masks'. Accepted is a folder that holds" in said
 
 
 # copies
