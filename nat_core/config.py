@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
@@ -46,7 +47,7 @@ _MOST = 100_000
 class SearchConfig(BaseModel):
     """The table `[search]`: how long, and how widely."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     iterations: int = Field(6, ge=0, le=9999, description="iterations after the initial sample")
     initial: int = Field(16, ge=2, le=_MOST, description="architectures measured to begin with")
@@ -87,6 +88,14 @@ class RunConfig(BaseModel):
     executor: str = Field(NO_EXECUTOR, description="where networks are measured: processes; none: in the run's own")
     search: SearchConfig = SearchConfig()
     options: dict[str, dict[str, Any]] = Field(default_factory=dict, description="options of parts, by their names")
+
+    @model_validator(mode="after")
+    def _finite(self) -> Self:
+        """NaN and infinity have no place in JSON: what holds them is named here, where it still has a name."""
+        with contextlib.suppress(RecursionError):  # of which `_keepable` tells
+            if wrong := [(name, value) for name, value in _flat(self.options) if not _is_finite(value)]:
+                raise ValueError("; ".join(f"{name} is {value!r}: a finite number is wanted" for name, value in wrong))
+        return self
 
     @model_validator(mode="after")
     def _keepable(self) -> Self:
@@ -163,6 +172,7 @@ def resolve(preset: str | None, file: Path | None, words: Layer, settings: Itera
     named = _settled(validate(merged_layers(chosen, given), file), given)
     for part in named.options:
         if part not in named.parts():
+            _require_known(named)
             raise ConfigError(
                 f"options are set for {part!r}, which is not a part of this run: {unknown('part', part, named.parts())}"
             )
@@ -183,6 +193,7 @@ def _settled(config: RunConfig, given: Layer) -> RunConfig:
     if "estimator" not in given:
         config = config.model_copy(update={"estimator": namesake})
     elif config.estimator not in {namesake, TOP1_ERROR} and TOP1_ERROR not in config.objectives:
+        _require_known(config)
         raise ConfigError(
             f"the estimator is {config.estimator!r}, which is to measure {TOP1_ERROR}, and the objectives are "
             f"{', '.join(config.objectives)}"
@@ -190,6 +201,23 @@ def _settled(config: RunConfig, given: Layer) -> RunConfig:
     if config.data is None and any(_needs_data(config.measured_by(name)) for name in config.objectives):
         config = config.model_copy(update={"data": "digits"})
     return config
+
+
+def _require_known(config: RunConfig) -> None:
+    """Raise `PluginError` for a part by an unknown name: a typo makes the options of what was meant look wrong."""
+    find = plugins.registry().find
+    find("search_spaces", config.space)
+    find("estimators", config.estimator)
+    for name in (*config.objectives, *(measures.constraint(text).name for text in config.constraints)):
+        if name != TOP1_ERROR:
+            measures.measure(name, "estimators", "cost_models")
+    if config.surrogate != NO_SURROGATE:
+        find("surrogates", config.surrogate)
+    find("optimizers", config.optimizer)
+    for name in config.followed_by():
+        find("trackers", name)
+    if config.executor != NO_EXECUTOR:
+        find("executors", config.executor)
 
 
 def _needs_data(estimator: str) -> bool | None:
@@ -281,21 +309,42 @@ def _value(text: str) -> Any:
 
 
 def with_folder(given: Layer) -> Layer:
-    """`data` may be a path: it becomes the data set `folder` with that path. A data set's name is that, and no path."""
+    """`data` may be a path: it becomes the data set `folder` with that path. A data set's name is that, and no path.
+
+    Raises `ConfigError` for an empty word, and for one that is neither a data set's name nor a folder.
+    """
     data = given.get("data")
-    if not isinstance(data, str):
+    if not isinstance(data, str) or data == "folder":
         return given
     path = data.removeprefix("folder:")
-    if data == "folder" or not (data != path or os.sep in data or data.startswith((".", "~")) or _is_folder(data)):
-        return given
-    if data in plugins.registry().of("datasets"):  # and a folder of that name happens to be here
-        return given
+    if not path.strip():  # as a path it would be the present folder
+        raise ConfigError(
+            f"data is {data!r}: name a data set or a folder of images, a dot for the one you are in. "
+            "In a shell, a variable that is not set leaves an empty word."
+        )
+    if data == path and not (os.sep in data or data.startswith((".", "~"))):
+        registry = plugins.registry()
+        if data in registry.of("datasets"):  # and a folder of that name may happen to be here
+            return given
+        if not _is_folder(data):
+            registry.find("datasets", data, hint=_no_folder(data))
+            return given
     try:
         place = str(Path(path).expanduser().absolute())
     except RuntimeError as error:  # ~nobody
         raise ConfigError(f"data is {data!r}: {error}") from None
     chosen = {"data": "folder", "options": {"folder": {"path": place}}}
     return merged_layers(given, chosen) if isinstance(given.get("options", {}), Mapping) else given
+
+
+def _no_folder(name: str) -> str:
+    """What is said of the place where a word that is no data set would be a folder."""
+    place, there = Path(name), False
+    with contextlib.suppress(OSError, ValueError):  # no such name is possible, or the present folder is gone
+        place = place.absolute()
+        there = place.exists()
+    found = f"{str(place)!r} is a file" if there else f"There is no folder {str(place)!r} either"
+    return f"{found}: accepted are the name of a data set and a folder of images."
 
 
 def _is_folder(name: str) -> bool:
@@ -320,6 +369,15 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{name}", value
 
 
+def _is_finite(value: Any) -> bool:
+    """Whether all numbers in a value are."""
+    if isinstance(value, Mapping):
+        return all(map(_is_finite, value.values()))
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
 def merged_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> Layer:
     """Tables are merged, and anything else of `above` takes the place of what is below it."""
     merged = dict(below)
@@ -338,4 +396,5 @@ def _fault(error: Any) -> str:
             where,
             (f"search.{f}" for f in model.model_fields) if model is SearchConfig else model.model_fields,
         )
-    return f"{where} is {error['input']!r}: {error['msg']}" if where else str(error["msg"])
+    said = str(error["msg"]).removeprefix("Value error, ")
+    return f"{where} is {error['input']!r}: {said}" if where else said

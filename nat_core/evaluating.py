@@ -25,14 +25,15 @@ from nat_core.contracts import (
     StaticNetworkSpace,
 )
 from nat_core.encoding import Architecture
-from nat_core.errors import ConfigError
+from nat_core.errors import ConfigError, StateError
 from nat_core.parts import about_data, data_and_settings, make, require_parts, settings_of_parts, shorthands
-from nat_core.run import find_parts
+from nat_core.run import BACK, find_parts, gone, require_pictures
 from nat_core.taking import take
 
 SPLITS = ("train", "val", "test")
 ALL = "all"
 _EXAMPLE = "folder.image_size=64"
+_ELSEWHERE = f"say with --data NEW where they are now, or {BACK}"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,8 @@ def of_finetuned(folder: Path, data: str | None, words: Words) -> Subject:
     given = configs.merged_layers(basis, given)
     require_parts(given, (offer, measuring))
     network, _ = finetuned.load_network(folder)
+    if run is not None:
+        require_pictures(saved.model_copy(update={"options": given}), run, _ELSEWHERE)
     built: Dataset = make(given, offer, {})
     if run is not None:
         finetuned.require_data(
@@ -111,7 +114,8 @@ def of_run(saved: RunConfig, folder: Path, architecture: Architecture, data: str
     """A network of a run, with the weights that measured it, on the data of the run or on others of its classes.
 
     Other data are prepared as those of the run: with the same options where they are of the same kind, and normalised
-    by the run's mean and standard deviation.
+    by the run's mean and standard deviation. Where the run's own folder of pictures is gone, the one given takes its
+    place. Raises `StateError` where that does not hold the same.
     """
     registry = plugins.registry()
     measuring, parts = registry.find("evaluators", words.evaluator), find_parts(saved)
@@ -121,16 +125,24 @@ def of_run(saved: RunConfig, folder: Path, architecture: Architecture, data: str
     if data is None:
         given = settings_of_parts(settings, _EXAMPLE)
         require_parts(configs.merged_layers(saved.options, given), (*parts.offers(), measuring))
-        taken = take(saved, folder, architecture, given, measured_only=False)
+        taken = take(saved, folder, architecture, given, measured_only=False, remedy=_ELSEWHERE)
         others, on = taken.data, saved.data_name()
     else:
         name, given = data_and_settings(data, settings, _EXAMPLE)
         offer = registry.find("datasets", name)
         require_parts(configs.merged_layers(saved.options, given), (*parts.offers(), measuring, offer))
         own = configs.part_name(offer.name)
-        taken = take(saved, folder, architecture, {n: o for n, o in given.items() if n != own}, measured_only=False)
         basis = {own: saved.options.get(own, {})} if saved.data == name else {}
         others, on = make(configs.merged_layers(basis, given), offer, {"seed": saved.seed}), data
+        beside, lost = {n: o for n, o in given.items() if n != own}, gone(saved) if saved.data == name else None
+        if lost is not None:  # the network is recalibrated on pictures of the run: these are to be them
+            beside[own] = {n: o for n, o in given.get(own, {}).items() if n == "path"}
+        try:
+            taken = take(saved, folder, architecture, beside, measured_only=False, remedy=_ELSEWHERE)
+        except StateError as error:
+            if lost is None:
+                raise
+            raise StateError(f"there is no folder {lost} any more, and {data} took its place: {error}") from error
         _require_classes(f"the run in {folder}", len(taken.data.classes), list(taken.data.classes), others, data)
     evaluator: Evaluator = make(given, measuring, {"seed": saved.seed} | about_data(taken.data), others)
     return Subject(taken.network(), others, on, evaluator, str(folder), taken.measured)

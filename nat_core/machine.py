@@ -10,6 +10,7 @@ _SIGNS = (
     "CUDNN_STATUS_ALLOC_FAILED",
     "DefaultCPUAllocator",
     "can't allocate memory",
+    "Storage size calculation overflowed",  # more than any machine can have
 )
 
 

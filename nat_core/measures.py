@@ -32,7 +32,7 @@ UNITS: Mapping[str, Mapping[str, float]] = MappingProxyType(  # unit of a column
     }
 )
 _QUANTITY = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)\s*([a-zA-Zµ%]*)\s*")
-_COUNTS = MappingProxyType({"": 1.0, "%": 0.01, "M": 1e6})  # as the tables print shares and counts
+_COUNTS = MappingProxyType({"k": 1e3, "M": 1e6, "G": 1e9})  # as the tables print what has no unit
 _NAME = re.compile(r"[\w@.:-]+")
 _BOUND = re.compile(r"\s*([\w@.:-]+?)\s*(<=|>=)(.*)")
 
@@ -81,7 +81,7 @@ def part(name: str) -> str:
 
 
 def constraint(text: str) -> Constraint:
-    """Read `macs<=20e6`, `latency<=25ms` or `latency_ms<=25`, in the unit of the column.
+    """Read `macs<=20e6`, `macs<=20M`, `latency<=25ms` or `latency_ms<=25`, in the unit of the column.
 
     Raises `ConfigError` for a bound without a unit on what has one, and for a unit of something else.
     """
@@ -124,17 +124,20 @@ def quantity(option: str, text: str) -> tuple[str, float]:
     with contextlib.suppress(PluginError):
         found = measure(name, "estimators", "cost_models")
     unit = found.unit if found else ""
-    size = _COUNTS[match[2]] if match[2] in _COUNTS and not unit else size_of(match[2], name, unit, f"{option} {text}")
+    size = 0.01 if match[2] == "%" and not unit else size_of(match[2], name, unit, f"{option} {text}")
     return found.column if found else name, number * size
 
 
 def size_of(given: str, name: str, unit: str, text: str) -> float:
-    """How much of a column's unit one of the given unit is. Raises `ConfigError` where they do not fit."""
+    """How much of a column's unit one of the given unit is; a count may be in thousands, millions or billions.
+
+    Raises `ConfigError` where they do not fit.
+    """
     if given:
-        known = UNITS.get(unit, {})
+        known = UNITS.get(unit, {}) if unit else _COUNTS
         if given not in known:
-            has = f"is in {unit}: accepted are {', '.join(known)}" if unit else "has no unit: leave it out"
-            raise ConfigError(f"cannot read {text!r}: {name} {has}")
+            has = f"is in {unit}: accepted are" if unit else "has no unit: leave it out; a count may be in"
+            raise ConfigError(f"cannot read {text!r}: {name} {has} {', '.join(known)}")
         return known[given]
     if unit and not _names_its_unit(name, unit):
         raise ConfigError(

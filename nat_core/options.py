@@ -161,7 +161,8 @@ def _convert(part: str, option: Option, value: Any) -> Any:
 
 def _adapter(annotation: Any) -> TypeAdapter[Any] | None:
     """What converts a value to a type; nothing for a type that no word on a command line could give."""
-    for settings in (ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True), None):
+    usual = ConfigDict(coerce_numbers_to_str=True, arbitrary_types_allowed=True, allow_inf_nan=False)
+    for settings in (usual, None):
         with contextlib.suppress(PydanticUserError):  # a model brings its own settings
             return TypeAdapter(annotation, config=settings)
     return None

@@ -80,11 +80,11 @@ class Registry:
         plain = {o.name: o for o in usable if o.status == "ok"}
         return plain | {f"{o.distribution}:{o.name}": o for o in usable if o.status == "conflict"}
 
-    def find(self, kind: str, name: str, *others: str) -> Offer:
+    def find(self, kind: str, name: str, *others: str, hint: str = "") -> Offer:
         """The offer of that name and kind, or of the first of the other kinds that has it.
 
         `distribution:name` picks one of several. Raises `PluginError` where nothing, or more than one distribution,
-        goes by the name.
+        goes by the name; `hint` is said of nothing.
         """
         kinds = (kind, *others)
         for k in kinds:
@@ -100,7 +100,8 @@ class Registry:
                     f"as {' or '.join(repr(f'{c.distribution}:{bare}') for c in claims)}, or uninstall the other."
                 )
         known = [known for k in kinds for known in self.of(k)]
-        raise PluginError(unknown(" or ".join(map(_singular, kinds)), name, known, self._broken_hint()))
+        hints = " ".join(filter(None, (hint, self._broken_hint())))
+        raise PluginError(unknown(" or ".join(map(_singular, kinds)), name, known, hints))
 
     def _claims(self, kind: str, name: str) -> list[Offer]:
         """The working offers of a name, of one distribution where that is named.

@@ -56,6 +56,7 @@ from nat_core.weights import WeightStore
 log = logging.getLogger("nat_core")
 
 FORMAT = 1
+BACK = "move them back, or put a link there"
 _RECORD = 4096  # bytes at most that a network takes in the journal, all its measurements together
 _FILES = 10  # beside the weights
 _ANEW = "`nat resume {folder}` goes on with what it was; or start a new run in another folder."
@@ -269,13 +270,32 @@ def is_run(folder: Path) -> bool:
     return (folder / "run.toml").exists() or (folder / "journal.jsonl").exists()
 
 
+def others_in(folder: Path) -> list[str]:
+    """The names of what no start of a run leaves in a folder, in their order."""
+    return sorted(p.name for p in folder.iterdir() if not _ours(p.name))
+
+
+def gone(config: RunConfig) -> Path | None:
+    """The folder of pictures that a run is on, where there is none of that name any more."""
+    if config.data is None or part_name(config.data) != "folder":
+        return None
+    place = Path(os.path.expanduser(config.options["folder"]["path"]))  # noqa: PTH111 - Path's own raises on ~nobody
+    return None if place.exists() else place
+
+
+def require_pictures(config: RunConfig, folder: Path, remedy: str = BACK) -> None:
+    """Raise `ConfigError` where the folder of pictures that a run began with is gone."""
+    if (place := gone(config)) is not None:
+        raise ConfigError(f"the run in {folder} expects its pictures in {place}, and there is no such folder: {remedy}")
+
+
 @contextlib.contextmanager
 def opened(run: Run, progress: Progress, accept: frozenset[str] = frozenset()) -> Iterator[Ledger]:
     """Hold the run folder, begin its journal or check that it is this run's, and give the ledger.
 
     Raises `ResourceError` if another process holds it, `StateError` if config, data, space or plugins changed.
     """
-    _require_folder(run.folder)
+    require_free(run.folder)
     plan = run.plan
     networks = plan.initial + plan.iterations * plan.batch
     require_room(run.folder, networks * _RECORD, _FILES, "the records and figures of this run")
@@ -354,10 +374,11 @@ def finish(run: Run, ledger: Ledger, archive: Archive) -> dict[Architecture, dic
     return tested
 
 
-def _require_folder(folder: Path) -> None:
+def require_free(folder: Path) -> None:
+    """Raise `ConfigError` for what can neither begin a run nor go on with one: a file, or a folder of other files."""
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; a run needs a folder")
-    if folder.is_dir() and not is_run(folder) and not all(_ours(p.name) for p in folder.iterdir()):
+    if folder.is_dir() and not is_run(folder) and others_in(folder):
         raise ConfigError(f"{folder} holds other files and no run; choose an empty or a new folder")
 
 

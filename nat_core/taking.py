@@ -18,7 +18,7 @@ from nat_core.durable import fault
 from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError, StateError
 from nat_core.journal import Record, read
-from nat_core.run import Run, build, find_parts, require_unchanged
+from nat_core.run import BACK, Run, build, find_parts, require_pictures, require_unchanged
 from nat_core.weights import INITIAL
 
 log = logging.getLogger("nat_core")
@@ -50,12 +50,14 @@ def take(
     *,
     measured_only: bool = True,
     version: int | None = None,
+    remedy: str = BACK,
 ) -> Taken:
     """The run of the config `saved` in the folder `source`, built, with the weights that measured an architecture.
 
     `given` are options of its parts that are to be others, such as the device. Without `measured_only` an architecture
     that the run has not measured gets the newest weights. `version` asks for the weights of an iteration instead of
-    those that measured the architecture last. Raises as `build`.
+    those that measured the architecture last. `remedy` says what to do where the pictures are gone. Raises as
+    `build`.
     """
     records = read(source / "journal.jsonl")
     names = {configs.part_name(offer.name) for offer in find_parts(saved).offers()}
@@ -64,6 +66,7 @@ def take(
     parts = find_parts(saved)
     if parts.data is None:
         raise ConfigError(f"the run in {source} measured no networks on pictures: there is none to take out of it")
+    require_pictures(saved, source, remedy)
     run = build(parts, source)
     if run.data is None or not isinstance(run.space, SupernetSpace):
         raise ConfigError(f"the space {saved.space} has no supernet that networks could be taken out of")

@@ -21,7 +21,19 @@ from nat_core.parts import shorthands
 from nat_core.report.preflight import preflight_document, preflight_lines, preflight_table
 from nat_core.report.summary import Summary, document, summarise
 from nat_core.report.terminal import ROWS, Display, duration, front_table, origins
-from nat_core.run import Parts, Run, build, find_parts, finish, is_run, iterate, new_folder, opened
+from nat_core.run import (
+    Parts,
+    Run,
+    build,
+    find_parts,
+    finish,
+    is_run,
+    iterate,
+    new_folder,
+    opened,
+    require_free,
+    require_pictures,
+)
 from nat_core.run import trackers as trackers_of
 from nat_core.stopping import noted
 
@@ -45,7 +57,9 @@ def resume(
     config = saved_config(folder)[0]
     named = {"trackers": trackers, "executor": executor}
     config = config.followed_otherwise(**{name: value for name, value in named.items() if value})
-    _drive(find_parts(config), folder, accept, strict=strict, as_json=as_json)
+    parts = find_parts(config)
+    require_pictures(config, folder)
+    _drive(parts, folder, accept, strict=strict, as_json=as_json)
 
 
 def shorthands_of(config: RunConfig, words: Mapping[str, str | None]) -> list[str]:
@@ -53,9 +67,14 @@ def shorthands_of(config: RunConfig, words: Mapping[str, str | None]) -> list[st
     return shorthands(words, find_parts(config).estimators.values())
 
 
-def rehearse(config: RunConfig, *, as_json: bool) -> None:
-    """Print what would run, with which plugins, and how long it would take. Writes nothing."""
+def rehearse(config: RunConfig, out: Path | None, *, as_json: bool) -> None:
+    """Print what would run, with which plugins, and how long it would take. Writes nothing.
+
+    Raises `ConfigError` for a folder that the run could not be in.
+    """
     parts = find_parts(config)
+    if out is not None:
+        require_free(out)
     run = build(parts, Path())
     expected = _expected(run)
     if as_json:

@@ -11,7 +11,7 @@ import click
 
 from nat_core.classification import Classification
 from nat_core.cli.saved import chosen, saved_front
-from nat_core.cli.words import errors_in_words, publishing
+from nat_core.cli.words import errors_in_words, publishing, within_memory
 from nat_core.durable import publish_text
 from nat_core.errors import ConfigError
 from nat_core.evaluating import ALL, SPLITS, Subject, Words, evaluate, of_file, of_finetuned, of_run
@@ -19,6 +19,7 @@ from nat_core.finetuned import is_finetuned
 from nat_core.report.classes import ROWS, confusion_csv, report_document, report_table
 
 _FILE = click.Path(path_type=Path)
+_LESS = "choose a smaller --side, fewer images at a time with --batch, or another --device"
 
 
 @click.command(name="evaluate")
@@ -78,21 +79,24 @@ def command(
     if run is not None and architecture is None and config is None and is_finetuned(run):
         run, config = None, run
     _require_room(out)
-    if run is not None:
-        _refuse_beside(run, {"--net": config, "--weights": weights, "--space": space})
-        saved = saved_front(run)
-        subject = of_run(saved.config, run, chosen(saved, architecture), data, words)
-    elif config is None:
-        raise ConfigError("say what to measure: the folder of a run, or --net with a file or a folder of nat finetune")
-    elif not config.is_dir():
-        subject = of_file(config, weights, space or "mbv3", data or "digits", words)
-    elif weights is not None:
-        raise ConfigError(f"{config} holds its own weights: leave --weights out")
-    else:
-        subject = of_finetuned(config, data, words)
     split = split or usual
-    start = time.perf_counter()
-    errors, report = evaluate(subject, split, side)
+    with within_memory("measure this network" if side is None else f"measure at {side} pixels", _LESS):
+        if run is not None:
+            _refuse_beside(run, {"--net": config, "--weights": weights, "--space": space})
+            saved = saved_front(run)
+            subject = of_run(saved.config, run, chosen(saved, architecture), data, words)
+        elif config is None:
+            raise ConfigError(
+                "say what to measure: the folder of a run, or --net with a file or a folder of nat finetune"
+            )
+        elif not config.is_dir():
+            subject = of_file(config, weights, space or "mbv3", data or "digits", words)
+        elif weights is not None:
+            raise ConfigError(_two_of_weights(config))
+        else:
+            subject = of_finetuned(config, data, words)
+        start = time.perf_counter()
+        errors, report = evaluate(subject, split, side)
     facts = {
         "images": sum(map(len, subject.splits(split))),
         "side": side or subject.network.side,
@@ -156,6 +160,13 @@ def _refuse_beside(run: Path, others: dict[str, object]) -> None:
     """Raise `ConfigError` for words that have no meaning beside a run."""
     if given := [word for word, value in others.items() if value is not None]:
         raise ConfigError(f"{run} is a run, which has its own: leave {' and '.join(given)} out, or the run")
+
+
+def _two_of_weights(folder: Path) -> str:
+    """What is wrong with a folder beside a file of weights."""
+    if is_finetuned(folder):
+        return f"{folder} holds its own weights: leave --weights out"
+    return f"{folder} is a folder without a fine-tuned network: beside --weights, --net is the net.config of a network"
 
 
 def _colours(option: str, text: str | None) -> str | None:

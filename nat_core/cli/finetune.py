@@ -10,7 +10,8 @@ import click
 
 from nat_core.cli.epochs import shown
 from nat_core.cli.saved import chosen, saved_front
-from nat_core.cli.words import errors_in_words
+from nat_core.cli.words import errors_in_words, within_memory
+from nat_core.config import part_name
 from nat_core.finetuned import ABOUT, RESULT
 from nat_core.finetuning import Epoch, FinetuneConfig, Finetuning, build, finetune, with_words
 from nat_core.parts import settings_of_parts
@@ -56,19 +57,29 @@ def command(
     saved = saved_front(run)
     config = FinetuneConfig(method, evaluator, settings_of_parts(settings, "finetune.epochs=40"))
     config = with_words(saved.config, config, {"device": device, "engine": engine})
-    training = build(saved.config, run, chosen(saved, architecture), config, out)
-    epochs, head = list[Epoch](), (_about(training), str(training.folder))
-    note = f"are in {training.folder}; the same command goes on."
-    with noted(lambda: f"{len(epochs)} epochs {note}"), shown(training.tuner.epochs, *head) as show:
-        for epoch in finetune(training, show.progress, test=test):
-            epochs.append(epoch)
-            show.epoch(epoch.number, epoch.loss, epoch.seconds)
+    less = (
+        f"set fewer images at a time, as -s {part_name(evaluator)}.batch_size=16, or another --device, and a new --out"
+    )
+    with within_memory("train and measure this network", less):
+        training = build(saved.config, run, chosen(saved, architecture), config, out)
+        epochs = _epochs(training, test=test)
     document = json.loads((training.folder / ABOUT).read_text(encoding="utf-8"))
     if as_json:
         rows = [{"loss": e.loss, "seconds": e.seconds} for e in epochs]
         click.echo(json.dumps({"folder": str(training.folder), **document, "epochs": rows}, allow_nan=False))
     else:
         _print(training, document)
+
+
+def _epochs(training: Finetuning, *, test: bool) -> list[Epoch]:
+    """Train to the end, shown on stderr."""
+    epochs, head = list[Epoch](), (_about(training), str(training.folder))
+    note = f"are in {training.folder}; the same command goes on."
+    with noted(lambda: f"{len(epochs)} epochs {note}"), shown(training.tuner.epochs, *head) as show:
+        for epoch in finetune(training, show.progress, test=test):
+            epochs.append(epoch)
+            show.epoch(epoch.number, epoch.loss, epoch.seconds)
+    return epochs
 
 
 def _about(training: Finetuning) -> str:

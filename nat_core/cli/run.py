@@ -27,7 +27,7 @@ from nat_core import config as configs
 )
 @click.option("--device", help="What measures computes on: cpu | cuda | auto.  [default: auto]")
 @click.option("--engine", help="What measures runs: torch | openvino | onnxruntime | plain.  [default: torch]")
-@click.option("--constraint", "constraints", multiple=True, help="Such as 'macs<=20e6'; repeatable.")
+@click.option("--constraint", "constraints", multiple=True, help="Such as 'macs<=20e6' or 'macs<=20M'; repeatable.")
 @click.option("--preset", help=f"{' | '.join(configs.PRESETS)}.  [default: quick]")
 @click.option("--seed", type=int, help="Of every random stream.  [default: 0]")
 @click.option(
@@ -65,6 +65,6 @@ def command(
         short = driver.shorthands_of(config, {"device": device, "engine": engine})
         config = configs.resolve(preset, file, given, (*short, *settings))
     if dry_run:
-        driver.rehearse(config, as_json=as_json)
+        driver.rehearse(config, out, as_json=as_json)
     else:
         driver.start(config, out, strict=strict_plugins, as_json=as_json)

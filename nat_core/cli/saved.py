@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nat_core import config as configs
-from nat_core import journal, measures, plugins
+from nat_core import journal, measures, plugins, pretraining
 from nat_core.choosing import choose
 from nat_core.config import RunConfig
 from nat_core.contracts import CostModel, SearchSpace
@@ -17,7 +17,7 @@ from nat_core.encoding import Architecture
 from nat_core.errors import ConfigError, PluginError, StateError, unknown
 from nat_core.ledger import notes, replay
 from nat_core.report.summary import Summary, summarise
-from nat_core.run import build_cost, build_space, is_run
+from nat_core.run import build_cost, build_space, is_run, others_in
 
 
 @dataclass(frozen=True)
@@ -62,9 +62,35 @@ def chosen(saved: Saved, text: str | None) -> Architecture:
 def saved_config(folder: Path) -> tuple[RunConfig, dict[str, Any]]:
     """The config of a run folder, and what stands behind it. Raises `StateError` where there is no run."""
     if not is_run(folder):
-        there = "" if folder.exists() else "is not there: it "
-        raise StateError(f"{folder} {there}holds no run; `nat run --out {folder}` starts one there")
+        raise StateError(f"{folder} {_instead(folder)}")
     return configs.reload(folder / "run.toml")
+
+
+def _instead(folder: Path) -> str:
+    """What is said of a folder that holds no run: what goes on with what it does hold."""
+    from nat_core.doctor.folder import kind_of
+
+    start = f"holds no run; `nat run --out {folder}` starts one there"
+    if not folder.exists():
+        return f"is not there: it {start}"
+    if not folder.is_dir():
+        return "is a file: it holds no run, which is a folder"
+    if (kind := kind_of(folder)) is not None:
+        begins = f". {_search(folder)} begins with its supernet" if kind.journal == pretraining.JOURNAL else ""
+        return f"holds {kind.what}, and no run: {kind.command} goes on with it{begins}"
+    if others := others_in(folder):
+        return f"holds no run: neither run.toml nor journal.jsonl, but other files, such as {others[0]}"
+    return start
+
+
+def _search(folder: Path) -> str:
+    """The command of a search that begins with what `nat pretrain` leaves in a folder."""
+    try:
+        space = str(configs.load(folder / "pretrain.toml")["space"])
+    except (ConfigError, KeyError):  # it is only a hint
+        space = "SPACE"
+    weights = f"{configs.part_name(space)}.weights={folder / pretraining.RESULT}"
+    return f"`nat run --space {space} --data DATA -s {weights}`"
 
 
 def cost_models(saved: Saved, names: Iterable[str]) -> dict[str, CostModel]:

@@ -6,7 +6,8 @@ import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from nat_core.errors import ResourceError
+from nat_core.errors import NatError, ResourceError
+from nat_core.machine import out_of_memory
 from nat_core.report.words import label, per_cent
 
 
@@ -24,3 +25,16 @@ def publishing(out: Path) -> Iterator[None]:
         reason = error.__cause__
         said = (reason.strerror or reason) if isinstance(reason, OSError) else error
         raise ResourceError(f"cannot write {out}: {said}. Mend it, or choose another file with --out") from error
+
+
+@contextlib.contextmanager
+def within_memory(doing: str, advice: str) -> Iterator[None]:
+    """Around what may need more memory than there is: where it runs out, that is said, and what needs less."""
+    try:
+        yield
+    except NatError:  # which says already what can be done
+        raise
+    except Exception as error:
+        if not out_of_memory(error):
+            raise
+        raise ResourceError(f"memory does not suffice to {doing}: {advice}") from error

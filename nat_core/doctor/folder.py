@@ -108,18 +108,23 @@ class Folder:
         return sorted({*self.recorded(), *map(int, records)})
 
 
+def kind_of(path: Path) -> Kind | None:
+    """What a folder holds, by the names of its files; none where there is nothing that nat writes."""
+    return next((k for k in KINDS if os.path.lexists(path / k.journal) or (path / k.about).exists()), None)
+
+
 def look(path: Path) -> Folder:
     """Read a folder. Raises `StateError` where there is nothing that nat writes, or it cannot be read."""
-    for kind in KINDS:
-        if os.path.lexists(path / kind.journal) or (path / kind.about).exists():
-            try:
-                content = (path / kind.journal).read_bytes()
-            except FileNotFoundError:
-                content = None
-            except OSError as error:
-                raise StateError(f"cannot read the journal {path / kind.journal}: {error.strerror}") from error
-            return Folder(path, kind, content, survey(content or b""), *_mended(content or b""))
-    raise StateError(f"{path} holds no run, no pretraining and no fine-tuning: there is nothing to examine")
+    kind = kind_of(path)
+    if kind is None:
+        raise StateError(f"{path} holds no run, no pretraining and no fine-tuning: there is nothing to examine")
+    try:
+        content = (path / kind.journal).read_bytes()
+    except FileNotFoundError:
+        content = None
+    except OSError as error:
+        raise StateError(f"cannot read the journal {path / kind.journal}: {error.strerror}") from error
+    return Folder(path, kind, content, survey(content or b""), *_mended(content or b""))
 
 
 def _mended(content: bytes) -> tuple[bytes, tuple[int, ...], tuple[Record, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+import warnings
 from pathlib import Path
 
 from nat_core.archive import Archive
@@ -72,7 +73,9 @@ def draw_front(run: Run, archive: Archive) -> None:
     about = {"Date": None, "Title": str(run.subject), "Description": f"iteration {iteration(archive)}"}
 
     def save(file: Path) -> None:
-        with mpl.rc_context({"svg.hashsalt": "nat"}):
+        with mpl.rc_context({"svg.hashsalt": "nat"}), warnings.catch_warnings():
+            # a folder may be called 日本, which the font may lack: a box in the title says so, each time it is drawn
+            warnings.filterwarnings("ignore", r"Glyph \d+ \(.*\) missing from font", UserWarning)
             figure.savefig(file, format="svg", metadata=about)
 
     publish(run.folder / "front.svg", save)

@@ -2,6 +2,7 @@
 
 import pytest
 from command_line import SMALL_SEARCH, TINY
+from in_process import here
 
 WRONG_WORDS = {
     "command": (("rnu",), ["rnu", "run"]),
@@ -13,11 +14,21 @@ WRONG_WORDS = {
     "option": (("run", "-s", "mbv3.width=1.0"), ["'width'", "'widths'", "kernels"]),
     "option value": (("run", "-s", "mbv3.kernels=4"), ["kernels", "3, 5, 7"]),
     "option type": (("run", "-s", "rbf.members=many"), ["rbf.members", "'many'", "int"]),
+    "option not finite": (("run", "-s", "top1_error.learning_rate=nan"), ["top1_error.learning_rate is nan: a finite"]),
+    "option of a misspelt part": (
+        ("run", "--estimator", "top1_eror", "-s", "top1_error.epochs=1"),
+        ["estimator 'top1_eror'", "'top1_error'"],
+    ),
     "option of no part": (("run", "-s", "gp.members=3"), ["'gp'", "rbf"]),
     "setting": (("run", "-s", "iterations"), ["part.option=value"]),
     "search setting": (("run", "-s", "search.iteration=3"), ["search.iteration", "search.iterations"]),
     "preset": (("run", "--preset", "fast"), ["'fast'", "quick", "nat", "msunas"]),
     "data": (("run", "--data", "didgits"), ["'didgits'", "'digits'", "folder"]),
+    "no data": (("run", "--data", ""), ["data is ''", "a variable that is not set"]),
+    "no data to train on": (
+        ("pretrain", "--space", "mbv3", "--data", "didgits", "--out", "o"),
+        ["'didgits'", "/didgits' either"],
+    ),
     "constraint": (("run", "--constraint", "macs<20"), ["macs<20", "<="]),
     "constraint name": (("run", "--constraint", "mac<=20"), ["'mac'", "'macs'"]),
     "infeasible": (("run", "--constraint", "macs<=1000"), ["macs<=1000", "smallest macs"]),
@@ -68,6 +79,39 @@ def test_a_folder_without_a_run(tmp_path, command, nat):
     outcome = nat(command, tmp_path / "nothing")
     assert outcome.code == 3
     assert "holds no run" in outcome.err
+
+
+LEFT = {  # what is in a folder, and what is said of it
+    "nothing": ((), "`nat run --out LEFT` starts one there"),
+    "a start that was cut short": (("lock", ".run.toml.draft"), "`nat run --out LEFT` starts one there"),
+    "photos": (("cats/1.png", "dogs/1.png"), "neither run.toml nor journal.jsonl, but other files, such as cats"),
+    "a pretraining": (("pretrain.toml", "pretrain.jsonl"), "a pretraining, and no run: the same nat pretrain goes on"),
+    "a supernet": (("pretrain.toml", "pretrain.jsonl"), "--space lite --data DATA -s lite.weights=LEFT/supernet.safe"),
+    "a pretraining's journal": (("pretrain.jsonl",), "-s SPACE.weights=LEFT/supernet.safetensors` begins with its"),
+    "a fine-tuning": (("finetune.jsonl", "lock"), "a fine-tuning, and no run: the same nat finetune goes on with it"),
+    "a fine-tuned network": (("network.json",), "a fine-tuning, and no run: the same nat finetune goes on with it"),
+}
+
+
+@pytest.mark.parametrize(("files", "said"), LEFT.values(), ids=LEFT)
+@pytest.mark.parametrize("command", ["resume", "front"])
+def test_advice_for_a_folder_without_a_run_is_for_what_it_holds(tmp_path, command, files, said):
+    """To start a run there is advised only where one would start."""
+    folder = tmp_path / "left"
+    folder.mkdir()
+    for name in files:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text('space = "nat-core:lite"' if name == "pretrain.toml" else "")
+    outcome = here(command, folder)
+    assert outcome.code == 3
+    assert said.replace("LEFT", str(folder)).replace("--space lite", "--space nat-core:lite") in outcome.err
+    assert ("starts one there" in outcome.err) == ("starts one there" in said)
+
+
+def test_a_file_is_no_run(tmp_path):
+    (tmp_path / "file").write_text("")
+    outcome = here("resume", tmp_path / "file")
+    assert (outcome.code, "is a file: it holds no run" in outcome.err) == (3, True)
 
 
 def test_a_changed_config_is_refused_and_named(tiny_run, nat):
@@ -150,9 +194,24 @@ def test_changed_data_are_refused(tmp_path, small_folder, nat):
 
 def test_other_files_in_the_folder_are_left_alone(tmp_path, nat):
     (tmp_path / "thesis.txt").write_text("precious")
-    outcome = nat("run", "--out", tmp_path, *TINY)
-    assert outcome.code == 2
+    for words in ((), ("--dry-run",)):
+        outcome = nat("run", "--out", tmp_path, *words, *TINY)
+        assert outcome.code == 2
+        assert "holds other files and no run" in outcome.err
+        assert not outcome.out
     assert [p.name for p in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_rehearsal_looks_at_the_folder_and_makes_none(tmp_path, tiny_run, nat):
+    (tmp_path / "file").write_text("")
+    refused = nat("run", "--dry-run", "--out", tmp_path / "file", *TINY)
+    assert refused.code == 2
+    assert "is a file; a run needs a folder" in refused.err
+    for out in (tmp_path / "new", _copy(tiny_run[0], tmp_path)):
+        before = _tree(tmp_path)
+        assert nat("run", "--dry-run", "--out", out, *TINY, *SMALL_SEARCH).code == 0
+        assert _tree(tmp_path) == before
+    assert not (tmp_path / "new").exists()
 
 
 def test_two_processes_on_one_folder(tmp_path, nat, warm):

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from command_line import nat
+from in_process import here
 from net_files import SMALL, config_of, published_names
 from torch.nn.functional import interpolate
 
 from nat_core import plugins
 from nat_core.cli import cli
 from nat_core.contracts import StaticNetwork
-from nat_core.errors import ConfigError, NatError, StateError
+from nat_core.errors import ConfigError, NatError, ResourceError, StateError
 from nat_core.evaluating import Subject, Words, of_finetuned
 from nat_core.evaluating import evaluate as evaluated
 from nat_core.journal import read
@@ -299,6 +301,68 @@ def test_a_finetuned_network_whose_photos_changed(tuned, grown, described):
         with pytest.raises(StateError, match=rf"photos changed since .* was trained on it \(sha256 was {was}…, is "):
             said(folder)
     assert said(tuned.folder, "--data", grown)["data"] == str(grown)
+
+
+def test_photos_that_have_moved(tuned, tmp_path):
+    """Those that are given take their place if they are the same; else it is said what can be done."""
+    run, gone = shutil.copytree(tuned.run, tmp_path / "run"), tmp_path / "photos"
+    moved, less = (shutil.copytree(tuned.photos, tmp_path / name) for name in ("moved", "less"))
+    (less / "class 1" / "00.png").unlink()
+    about = (run / "run.toml").read_text()
+    assert str(tuned.photos) in about
+    (run / "run.toml").write_text(about.replace(str(tuned.photos), str(gone)))
+    expected = f"the run in {run} expects its pictures in {gone}, and there is no such folder: "
+    back = "move them back, or put a link there"
+    anywhere = f"{expected}say with --data NEW where they are now, or {back}"
+    mine = ("-s", "folder.split_seed=3")
+    assert said(run, "--data", moved)["top1_error"] == said(run, "--data", moved, *mine)["top1_error"]
+    assert said(run, "--data", moved)["top1_error"] == said(tuned.run)["top1_error"]
+    assert said(run, "-s", f"folder.path={moved}")["top1_error"] == said(tuned.run)["top1_error"]
+    for words, kind, text in (
+        (("evaluate", run), ConfigError, anywhere),
+        (("evaluate", run, "--data", "digits"), ConfigError, anywhere),
+        (("evaluate", run, "--data", tmp_path / "no"), ConfigError, f"there is no folder '{tmp_path / 'no'}'"),
+        (
+            ("evaluate", run, "--data", less),
+            StateError,
+            f"there is no folder {gone} any more, and {less} took its place",
+        ),
+        (("resume", run), ConfigError, f"{expected}{back}"),
+        (("finetune", run), ConfigError, f"{expected}{back}"),
+        (("export", run, "--format", "state-dict"), ConfigError, f"{expected}{back}"),
+    ):
+        with pytest.raises(kind) as refusal:
+            CliRunner().invoke(cli, [*map(str, words)], catch_exceptions=False)
+        assert text in str(refusal.value)
+
+
+def test_photos_of_a_finetuned_network_that_have_moved(tuned, described, tmp_path):
+    options = tuned.about["data_options"] | {"path": str(tmp_path / "photos")}
+    folder = described(data_options=options)
+    with pytest.raises(
+        ConfigError, match=r"expects its pictures in .*photos, and .*: say with --data NEW where they are"
+    ):
+        said(folder)
+    assert said(folder, "--data", tuned.photos)["split"] == "val"
+
+
+@pytest.mark.parametrize("side", [20_000_000, 3_000_000_000])
+def test_memory_that_does_not_suffice(files, tuned, side):
+    """A real allocation, of more than any machine can address: one line, as a run says it."""
+    for words in (("--net", files[0], "--weights", files[1]), (tuned.folder,), (tuned.run,)):
+        outcome = here("evaluate", *words, "--side", side, "--device", "cpu")
+        assert (outcome.code, outcome.out) == (ResourceError.exit_code, "")
+        assert f"memory does not suffice to measure at {side} pixels: choose a smaller --side, fewer" in outcome.err
+        assert "--batch" in outcome.err
+
+
+def test_a_folder_beside_weights(files, tuned, tmp_path):
+    for folder, text in (
+        (tuned.folder, "holds its own weights"),
+        (tmp_path, "is a folder without a fine-tuned network"),
+    ):
+        with pytest.raises(ConfigError, match=text):
+            said("--net", folder, "--weights", files[1])
 
 
 def test_an_evaluator_that_tells_errors_alone(digits):

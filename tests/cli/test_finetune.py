@@ -11,12 +11,13 @@ import pytest
 import torch
 from click.testing import CliRunner
 from command_line import TINY, interrupt, nat, start
+from in_process import here
 from safetensors.torch import load_file
 
 from nat_core import plugins
 from nat_core.cli import cli
 from nat_core.encoding import as_encodings
-from nat_core.errors import ConfigError, NatError, StateError
+from nat_core.errors import ConfigError, NatError, ResourceError, StateError
 from nat_core.journal import Journal, read
 from nat_core.parts import make
 
@@ -257,6 +258,21 @@ def test_weights_that_are_gone(tiny_run, tmp_path, damage, text):
     with pytest.raises(StateError, match=text):
         ask("finetune", run, *SHORT)
     assert not (run / "finetuned").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [torch.OutOfMemoryError("CUDA out of memory"), RuntimeError("DefaultCPUAllocator: can't allocate memory")],
+)
+def test_memory_that_does_not_suffice_to_measure(tiny_run, tmp_path, monkeypatch, error):
+    def logits(*_words):
+        raise error
+
+    monkeypatch.setattr("nat_estimators.measuring.Errors.logits", logits)
+    outcome = here("finetune", tiny_run[0], *SHORT, "--out", tmp_path / "out")
+    assert outcome.code == ResourceError.exit_code
+    assert "memory does not suffice to train and measure this network: set fewer images at a time" in outcome.err
+    assert "-s errors.batch_size=16" in outcome.err
 
 
 def test_a_space_without_a_supernet(tmp_path, shared):

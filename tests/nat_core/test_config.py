@@ -160,6 +160,38 @@ def test_options_of_parts_that_are_not_in_the_run_are_refused_but_a_presets_are_
 
 
 @pytest.mark.parametrize(
+    ("words", "options", "said"),
+    [
+        ({"space": "mbv4"}, "mbv3.widths=1.0", "unknown search space 'mbv4'. Did you mean 'mbv3'"),
+        ({"estimator": "top1_eror"}, "top1_error.epochs=1", "unknown estimator 'top1_eror'. Did you mean 'top1_error'"),
+        (
+            {"objectives": ["top1_eror", "macs"]},
+            "top1_error.epochs=1",
+            "unknown estimator or cost model 'top1_eror'. Did you mean 'top1_error'",
+        ),
+        (
+            {"objectives": ["top1_eror", "macs"], "estimator": "ofa-predictor"},
+            "ofa-predictor.x=1",
+            "unknown estimator or cost model 'top1_eror'. Did you mean 'top1_error'",
+        ),
+        (
+            {"constraints": ["parms<=5M"]},
+            "params.x=1",
+            "unknown estimator or cost model 'parms'. Did you mean 'params'",
+        ),
+        ({"surrogate": "rfb"}, "rbf.members=3", "unknown surrogate 'rfb'. Did you mean 'rbf'"),
+        ({"optimizer": "nsg3"}, "nsga3.population=3", "unknown optimizer 'nsg3'. Did you mean 'nsga3'"),
+        ({"trackers": ["mlfow"]}, "mlflow.experiment=a", "unknown tracker 'mlfow'. Did you mean 'mlflow'"),
+        ({"executor": "proceses"}, "processes.workers=1", "unknown executor 'proceses'. Did you mean 'processes'"),
+    ],
+    ids=str,
+)
+def test_a_typo_in_a_part_is_said_before_the_options_of_what_was_meant(words, options, said):
+    with pytest.raises(ConfigError, match=f"^{said}"):
+        resolve(None, None, words, [options])
+
+
+@pytest.mark.parametrize(
     ("text", "layer"),
     [
         ("seed=3", {"seed": 3}),
@@ -223,8 +255,13 @@ def test_settings_that_cannot_be_read(text, message):
         (('data = "digits"', 'data = "~nobody-by-that-name/x"'), "data is '~nobody-by-that-name/x'"),
         (('["top1_error", "macs"]', "[1, 2]"), "objectives.0 is 1"),
         (("[options.mbv3]", "[options.ofa]"), "options are set for 'ofa'"),
-        (("widths = [1.0]", "widths = nan"), "a value cannot be kept in a run file"),
-        (("widths = [1.0]", "widths = [[1.0, inf]]"), "a value cannot be kept in a run file"),
+        (("widths = [1.0]", "widths = nan"), "run.toml: mbv3.widths is nan: a finite number is wanted"),
+        (("widths = [1.0]", "widths = [[1.0, inf]]"), r"mbv3.widths is \[\[1.0, inf\]\]: a finite number is wanted"),
+        (("widths = [1.0]", "widths = [{x = -inf}]"), r"mbv3.widths is \[{'x': -inf}\]: a finite number is wanted"),
+        (("widths = [1.0]", "x.y = nan"), "mbv3.x.y is nan: a finite number is wanted"),
+        (("widths = [1.0]", "x = nan\ny = inf"), "mbv3.x is nan: .*; mbv3.y is inf: a finite number is wanted$"),
+        (("iterations = 4", "optimism = nan"), "search.optimism is nan: Input should be a finite number"),
+        (("iterations = 4", "optimism = inf"), "search.optimism is inf: Input should be a finite number"),
         (("widths = [1.0]", f"widths = {'[' * 300}{']' * 300}"), "cannot be kept|is not TOML"),
         (("[options.mbv3]\nwidths = [1.0]", "options = 3"), "options is 3"),
     ],
@@ -267,10 +304,36 @@ def test_data_may_be_a_path(tmp_path, monkeypatch):
         config = resolve(None, None, {"data": data}, [])
         assert (config.data, config.options["folder"]["path"]) == ("folder", path.removesuffix("/")), data
     assert resolve(None, None, {"data": "~/p"}, []).options["folder"]["path"] == "/home/someone/p"
-    assert resolve(None, None, {"data": "absent"}, []).data == "absent"
-    assert resolve(None, None, {"data": "x" * 5000}, []).data == "x" * 5000
-    assert resolve(None, None, {"data": "a\0b"}, []).data == "a\0b"
     assert "path" not in resolve(None, None, {"data": "folder"}, []).options.get("folder", {})
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        ("absent", "unknown data set 'absent'. .*Known: .* There is no folder '{here}/absent' either: accepted are "),
+        ("digit", "unknown data set 'digit'. Did you mean 'digits'.* There is no folder '{here}/digit' either"),
+        ("nat-core:digit", "unknown data set 'nat-core:digit'. .* There is no folder '{here}/nat-core:digit' either"),
+        ("notes.txt", "unknown data set 'notes.txt'. .* '{here}/notes.txt' is a file: accepted are the name of "),
+        ("x" * 5000, "There is no folder .* either"),
+        ("a\0b", r"unknown data set 'a\\x00b'. .* There is no folder '{here}/a\\x00b' either"),
+        ("", "data is '': name a data set or a folder of images, a dot .* a variable that is not set"),
+        (" ", "data is ' ': name a data set"),
+        ("folder:", "data is 'folder:': name a data set"),
+    ],
+)
+def test_a_word_that_is_neither_a_data_set_nor_a_folder_is_refused_before_options_are(
+    tmp_path, monkeypatch, data, said
+):
+    (tmp_path / "notes.txt").touch()
+    monkeypatch.chdir(tmp_path)
+    for options in ([], ["folder.image_size=64"], ["digits.split_seed=1"]):
+        with pytest.raises(ConfigError, match=said.format(here=tmp_path)):
+            resolve(None, None, {"data": data}, options)
+
+
+def test_a_data_set_may_be_named_with_its_distribution_or_as_an_instance():
+    for data in ("digits", "nat-core:digits", "digits@mine"):
+        assert resolve(None, None, {"data": data}, []).data == data
 
 
 def test_a_folder_with_the_name_of_a_data_set_is_not_in_its_way(tmp_path, monkeypatch):

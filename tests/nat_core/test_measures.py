@@ -45,6 +45,9 @@ def test_an_instance_is_its_plugin_with_options_of_its_own():
         ("memory<=16MiB", "memory_bytes<=1.67772e+07"),
         ("memory_bytes>=4MB", "memory_bytes>=4e+06"),
         ("macs<=20e6", "macs<=2e+07"),
+        ("macs<=20M", "macs<=2e+07"),
+        ("params >= 4000 k", "params>=4e+06"),
+        ("nat-core:macs<=0.3G", "nat-core:macs<=3e+08"),
     ],
 )
 def test_constraints(text, expected):
@@ -59,7 +62,11 @@ def test_constraints(text, expected):
     [
         ("latency<=25", "has no unit, and latency is in ms: write a number with its unit"),
         ("latency<=25MB", "latency is in ms: accepted are ms, s, us"),
-        ("macs<=25ms", "macs has no unit: leave it out"),
+        ("macs<=25ms", "macs has no unit: leave it out; a count may be in k, M, G"),
+        ("macs<=25K", "macs has no unit: leave it out; a count may be in k, M, G"),
+        ("macs<=25%", "cannot read the constraint 'macs<=25%'"),
+        ("latency<=25k", "latency is in ms: accepted are ms, s, us"),
+        ("memory<=25M", "memory is in bytes: accepted are bytes, B, kB, MB, GB"),
         ("latency<=", "cannot read the constraint"),
         ("latency<=1e400s", "too large"),
     ],
@@ -71,23 +78,29 @@ def test_bounds_that_mix_units_up(text, message):
 
 def test_quantities():
     assert quantity("--max", "latency=25ms") == ("latency_ms", 25.0)
-    assert quantity("--max", "macs=300M") == ("macs", 300e6)
+    assert quantity("--max", "macs=300M") == quantity("--max", "macs=0.3G") == ("macs", 300e6)
+    assert quantity("--max", "params=300k") == ("params", 300e3)
+    assert quantity("--max", "macs=300") == ("macs", 300.0)
     assert quantity("--max", "top1_error=5%") == ("top1_error", 0.05)
     with pytest.raises(ConfigError, match=r"'--max latency=25' has no unit"):
         quantity("--max", "latency=25")
 
 
 def test_a_run_keeps_columns():
-    words = {"objectives": ["top1_error", "latency@a", "latency_ms@b"], "constraints": ["memory<=64MB", "macs<=1e9"]}
+    words = {
+        "objectives": ["top1_error", "latency@a", "latency_ms@b"],
+        "constraints": ["memory<=64MB", "macs<=1e9", "params<=5M"],
+    }
     config = resolve(None, None, words, ["latency@a.table=a.yaml", "latency@b.table=b.yaml"])
     parts = find_parts(config)
     assert parts.config.objectives == ("top1_error", "latency_ms@a", "latency_ms@b")
-    assert parts.config.constraints == ("memory_bytes<=64000000.0", "macs<=1e9")
+    assert parts.config.constraints == ("memory_bytes<=64000000.0", "macs<=1e9", "params<=5000000.0")
     assert {name: offer.name for name, offer in parts.costs.items()} == {
         "latency_ms@a": "latency@a",
         "latency_ms@b": "latency@b",
         "memory_bytes": "memory",
         "macs": "macs",
+        "params": "params",
     }
     again = find_parts(parts.config)
     assert again.config == parts.config

@@ -120,7 +120,16 @@ def test_words_of_the_command_line_become_values(word, value):
         "table={a = 'x'}",
         "size=big",
         "share=1.5",
+        "share=nan",
         "matrix=3",
+        "rate=nan",
+        "rate=inf",
+        "rate=NaN",
+        "rate=-Infinity",
+        "count=nan",
+        "count=inf",
+        "widths=1.0,inf",
+        "table={a = nan}",
     ],
 )
 def test_a_wrong_value_is_told_with_what_the_option_is(word):
@@ -128,6 +137,15 @@ def test_a_wrong_value_is_told_with_what_the_option_is(word):
     with pytest.raises(ConfigError, match=rf"part\.{name} is .*: .*\. It is {name} \(") as caught:
         checked("part", factory, setting(f"part.{word}")["options"]["part"])
     assert caught.value.exit_code == 2
+
+
+def test_a_number_is_finite_unless_the_option_says_otherwise():
+    def endless(rate: float = 0.1, most: Annotated[float, Field(allow_inf_nan=True), "of all"] = 1.0):
+        pass
+
+    with pytest.raises(ConfigError, match=r"part\.rate is inf: Input should be a finite number\. It is rate \(float"):
+        checked("part", endless, {"rate": float("inf")})
+    assert checked("part", endless, {"most": float("inf")}) == {"most": float("inf")}
 
 
 def test_an_unknown_option_is_told_with_all_there_are():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import re
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -89,6 +90,23 @@ def test_one_equal_picture_twice(run):
     before = (run.folder / "front.svg").read_bytes()
     nat_plots.on_finish(run, archive(3))
     assert (run.folder / "front.svg").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["日本", "été 日本\n\u0e01", "a_b $x$"])
+def test_a_name_that_the_font_lacks_is_drawn_without_a_word(run, name):
+    """Warnings are errors here: one would be printed for each glyph, each time that the run draws."""
+    run.subject = f"toy on {name}"
+    nat_plots.on_finish(run, archive(3))
+    assert "architectures -->" in (run.folder / "front.svg").read_text()
+
+
+def test_any_other_warning_of_matplotlib_is_heard(run, monkeypatch):
+    def savefig(*_words, **_options):
+        warnings.warn("constrained_layout not applied", UserWarning, stacklevel=1)
+
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", savefig)
+    with pytest.raises(UserWarning, match="constrained_layout not applied"):
+        nat_plots.on_finish(run, archive(3))
 
 
 def test_nothing_measured(run):
