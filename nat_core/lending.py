@@ -11,7 +11,8 @@ let `torch.func.functional_call` find out where its tensors go, takes as long as
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -45,6 +46,12 @@ class Hollow:
         """Keep none of them."""
         for _, _, attributes, attribute in self._places:
             attributes[attribute] = None
+
+
+def staged(frame: Hollow, stages: Sequence[Sequence[Hollow]]) -> tuple[nn.Module, list[Hollow]]:
+    """The network that a frame is with these layers as its `stages`, and all its parts: what `answer` takes."""
+    frame.module.stages = nn.Sequential(*(nn.Sequential(*(layer.module for layer in layers)) for layers in stages))
+    return frame.module, [frame, *itertools.chain(*stages)]
 
 
 def answer(network: nn.Module, parts: Iterable[Hollow], lend: Lend, images: Tensor) -> Tensor:

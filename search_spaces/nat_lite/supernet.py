@@ -7,7 +7,6 @@ learnt linear map that begins as the identity (Cai et al., "Once-for-All", 2020,
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable
 from functools import cache
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nat_core.encoding import Architecture
-from nat_core.lending import Hollow, Owner, answer, corner, give
+from nat_core.lending import Hollow, Owner, answer, corner, give, staged
 from nat_lite.layout import STAGES, Layer, Layout, largest
 from nat_lite.network import MEAN, STD, EfficientNetLite, MobileLayer, initialise, layer_at
 
@@ -52,8 +51,7 @@ class Supernet(nn.Module):
             [_layer(g, j, layer, self.training) for j, layer in enumerate(layers)]
             for g, layers in enumerate(self.layout(architecture).stages)
         ]
-        frame.module.stages = nn.Sequential(*(nn.Sequential(*(part.module for part in parts)) for parts in stages))
-        return answer(frame.module, [frame, *itertools.chain(*stages)], self._lend, images)
+        return answer(*staged(frame, stages), self._lend, images)
 
     def subnet(self, architecture: Architecture) -> EfficientNetLite:
         """A stand-alone plain network with a copy of the weights, in the same mode and on the same device."""

@@ -7,7 +7,6 @@ al., "Once-for-All", 2020, section 3.3).
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterable
 from functools import cache
 
@@ -15,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from nat_core.encoding import Architecture
-from nat_core.lending import Hollow, Owner, answer, corner, give
+from nat_core.lending import Hollow, Owner, answer, corner, give, staged
 from nat_mbv3.layout import MAX_DEPTH, STAGES, Layer, Layout, largest
 from nat_mbv3.network import MobileNetV3, initialise, layer_at
 
@@ -40,8 +39,7 @@ class Elastic(nn.Module):
             [_layer(layout.width, g, j, layer, self.training) for j, layer in enumerate(layers)]
             for g, layers in enumerate(layout.stages)
         ]
-        frame.module.stages = nn.Sequential(*(nn.Sequential(*(part.module for part in parts)) for parts in stages))
-        return answer(frame.module, [frame, *itertools.chain(*stages)], self._lend, images)
+        return answer(*staged(frame, stages), self._lend, images)
 
     def subnet(self, layout: Layout) -> MobileNetV3:
         """A plain network with a copy of the weights, in the same mode and on the same device."""
