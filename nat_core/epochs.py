@@ -5,15 +5,16 @@ An epoch is to the store of weights what an iteration is in a run.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from nat_core.contracts import Checkpoint, FineTuner, Pretrainer, Progress, ResumableFineTuner, ResumablePretrainer
-from nat_core.durable import ASIDE, is_draft
+from nat_core.durable import ASIDE, is_draft, publish
 from nat_core.encoding import Encodings
 from nat_core.errors import ConfigError, StateError
+from nat_core.journal import Journal
 
 
 @dataclass
@@ -80,3 +81,15 @@ def require_same(
                 f"{folder} cannot go on: its {name} changed since it began (was {begun.get(name)}, is {value}). "
                 f"Nothing in it was touched; {advice}."
             )
+
+
+def write_result(journal: Journal, result: Path, save: Callable[[Path], None], **about: Any) -> None:
+    """Write what a training came to, and record it once; a damaged result is made again.
+
+    Raises `StateError` where that does not come to the same.
+    """
+    written, found = journal.first("written"), publish(result, save)
+    if written is None:
+        journal.append("written", **about, sha256=found)
+    elif found != written["sha256"]:
+        raise StateError(f"{result} was damaged, and could not be made again: train in another folder")

@@ -36,7 +36,7 @@ from nat_core.contracts import (
 )
 from nat_core.durable import publish, publish_text, sole_writer
 from nat_core.encoding import Architecture
-from nat_core.epochs import learner, require_folder, require_same
+from nat_core.epochs import learner, require_folder, require_same, write_result
 from nat_core.errors import StateError
 from nat_core.finetuned import ABOUT, FORMAT, RESULT, data_made_with, made_with, named_fault
 from nat_core.journal import Journal, Record, read
@@ -215,11 +215,7 @@ def _settle(training: Finetuning, journal: Journal, store: WeightStore) -> None:
     better = _deciding(after) < _deciding(before)
     if not better:
         training.tuner.load(training.folder / BEFORE)
-    found = publish(result, training.tuner.save)
-    if written is None:
-        journal.append("written", errors=after, kept="after" if better else "before", sha256=found)
-    elif found != written["sha256"]:
-        raise StateError(f"{result} was damaged, and could not be made again: train in another folder")
+    write_result(journal, result, training.tuner.save, errors=after, kept="after" if better else "before")
 
 
 def _known(journal: Journal, kind: str) -> Record:

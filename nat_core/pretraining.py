@@ -28,9 +28,9 @@ from nat_core.contracts import (
     Progress,
     SupernetSpace,
 )
-from nat_core.durable import fault, publish, publish_text, sole_writer
-from nat_core.epochs import learner, require_folder, require_same
-from nat_core.errors import ConfigError, StateError
+from nat_core.durable import fault, publish_text, sole_writer
+from nat_core.epochs import learner, require_folder, require_same, write_result
+from nat_core.errors import ConfigError
 from nat_core.journal import Journal, read
 from nat_core.parts import about_data, make, require_parts
 from nat_core.weights import WeightStore
@@ -138,11 +138,7 @@ def _settle(training: Pretraining, journal: Journal, store: WeightStore) -> None
     if written is not None and not fault(result, written["sha256"]):
         return
     store.hold(store.version)
-    found = publish(result, training.pretrainer.save)
-    if written is None:
-        journal.append("written", sha256=found)
-    elif found != written["sha256"]:
-        raise StateError(f"{result} was damaged, and could not be made again: train in another folder")
+    write_result(journal, result, training.pretrainer.save)
 
 
 def _identity(training: Pretraining) -> dict[str, Any]:
